@@ -1,0 +1,52 @@
+# Every step of development and CI is a target here. `make` alone prints them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(abspath $(BIN)):$(PATH)
+
+PROTOS = $(shell cd proto && find tenantry -name '*.proto' | LC_ALL=C sort)
+DETAILS := google/rpc/status.proto google/rpc/error_details.proto
+PROTOC = python -m grpc_tools.protoc -Iproto -Iproto/third_party
+GENERATED := clients/python/src
+PROJECTS := -e clients/python -e server
+
+.PHONY: help
+help: ## Print this list
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sort | awk -F ':.*?## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+# -- environment: pinned with hashes, from the Python package index alone ---------------------------------------------
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: server/requirements/run.txt server/pyproject.toml clients/python/pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r server/requirements/run.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation $(PROJECTS)
+	@touch $@
+
+$(VENV)/.dev: server/requirements/dev.txt $(VENV)/.run
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r server/requirements/dev.txt
+	@touch $@
+
+.PHONY: run
+run: $(VENV)/.run ## Serve REST, gRPC and gRPC-Web on one port, with a demo organization
+	tenantry up --demo
+
+.PHONY: locks
+locks: $(VENV)/.dev ## Pin the newest allowed versions of every dependency again
+	cd server && uv pip compile -q pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-package tenantry --extra build --no-header -U -o requirements/run.txt
+	cd server && uv pip compile -q pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-emit-package tenantry --extra build --extra dev --no-header -U -c requirements/run.txt -o requirements/dev.txt
+
+# -- generated files, committed --------------------------------------------------------------------------------------
+
+.PHONY: proto
+proto: $(VENV)/.dev ## Generate the Python API package and the descriptor set from proto/
+	rm -rf $(GENERATED)/tenantry/{policy,v1,rest} $(GENERATED)/buf
+	$(PROTOC) --python_out=$(GENERATED) --grpc_python_out=$(GENERATED) \
+	  --mypy_out=quiet:$(GENERATED) --mypy_grpc_out=quiet:$(GENERATED) $(PROTOS)
+	$(PROTOC) --python_out=$(GENERATED) buf/validate/validate.proto
+	$(PROTOC) --include_imports --descriptor_set_out=gateway/tenantry.binpb $(PROTOS) $(DETAILS)

@@ -1,0 +1,5 @@
+"""`python -m tenantry_server` is `tenantry`."""
+
+from .cli import main
+
+main()

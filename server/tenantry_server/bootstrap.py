@@ -1,0 +1,233 @@
+"""The composition root: settings become a wired server. The only module that imports every layer."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from tenantry.rest.daytona.v1 import invitation_service_pb2 as daytona_invitation_pb2
+from tenantry.rest.daytona.v1 import invitation_service_pb2_grpc as daytona_invitation_grpc
+from tenantry.rest.daytona.v1 import member_service_pb2 as daytona_member_pb2
+from tenantry.rest.daytona.v1 import member_service_pb2_grpc as daytona_member_grpc
+from tenantry.rest.daytona.v1 import organization_service_pb2 as daytona_organization_pb2
+from tenantry.rest.daytona.v1 import organization_service_pb2_grpc as daytona_organization_grpc
+from tenantry.rest.daytona.v1 import role_service_pb2 as daytona_role_pb2
+from tenantry.rest.daytona.v1 import role_service_pb2_grpc as daytona_role_grpc
+from tenantry.rest.dotenv.v1 import member_service_pb2 as dotenv_member_pb2
+from tenantry.rest.dotenv.v1 import member_service_pb2_grpc as dotenv_member_grpc
+from tenantry.rest.dotenv.v1 import organization_service_pb2 as dotenv_organization_pb2
+from tenantry.rest.dotenv.v1 import organization_service_pb2_grpc as dotenv_organization_grpc
+from tenantry.v1 import (
+    audit_service_pb2,
+    audit_service_pb2_grpc,
+    invitation_service_pb2,
+    invitation_service_pb2_grpc,
+    member_service_pb2,
+    member_service_pb2_grpc,
+    organization_service_pb2,
+    organization_service_pb2_grpc,
+    role_service_pb2,
+    role_service_pb2_grpc,
+)
+
+from .domain.clock import Clock
+from .domain.paging import PageTokens
+from .domain.permissions import Catalog
+from .rest.daytona import errors as daytona_errors
+from .rest.daytona.invitations import InvitationsServicer as DaytonaInvitations
+from .rest.daytona.members import MembersServicer as DaytonaMembers
+from .rest.daytona.organizations import OrganizationsServicer as DaytonaOrganizations
+from .rest.daytona.roles import RolesServicer as DaytonaRoles
+from .rest.dotenv import errors as dotenv_errors
+from .rest.dotenv.members import MembersServicer as DotenvMembers
+from .rest.dotenv.organizations import OrganizationsServicer as DotenvOrganizations
+from .rpc import interceptors, policy
+from .rpc.audit import AuditServicer
+from .rpc.interceptors import ErrorRenderer, Interceptor
+from .rpc.invitations import InvitationsServicer
+from .rpc.members import MembersServicer
+from .rpc.organizations import OrganizationsServicer
+from .rpc.roles import RolesServicer
+from .services.api_tokens import ApiTokens
+from .services.audit import Audit
+from .services.invitations import Invitations
+from .services.members import Members
+from .services.organizations import Organizations
+from .services.roles import Roles
+from .services.service import Limits
+from .services.users import Users
+from .store.database import Database, SqliteDatabase
+from .store.queries import users as user_statements
+from .store.schema import ensure_current
+from .store.transactions import Store
+
+# What a server process does at once: SQLite runs one statement at a time anyway.
+_SQLITE_THREADS, _THREADS = 4, 8
+# Calls beyond this many times the threads are refused with RESOURCE_EXHAUSTED instead of queueing without end.
+_QUEUE = 8
+
+_OPTIONS = (
+    ("grpc.max_concurrent_streams", 1024),
+    ("grpc.max_receive_message_length", 1 << 20),
+    # Connections stick to the process that accepted them, so ageing spreads them anew.
+    ("grpc.max_connection_age_ms", 300_000),
+    ("grpc.max_connection_age_grace_ms", 30_000),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The use cases, wired to a database."""
+
+    store: Store
+    organizations: Organizations
+    roles: Roles
+    members: Members
+    invitations: Invitations
+    audit: Audit
+    users: Users
+    api_tokens: ApiTokens
+
+
+def wire(database: Database, catalog: Catalog, limits: Limits, clock: Clock | None = None) -> Services:
+    """The services of a database whose schema is current. Raises SchemaError."""
+    ensure_current(database)
+    store = Store(database, clock or Clock(), catalog)
+    page_tokens = PageTokens(bytes.fromhex(database.one(user_statements.KEY, purpose="page-token")))
+    parts = (store, limits, page_tokens)
+    return Services(
+        store=store,
+        organizations=Organizations(*parts),
+        roles=Roles(*parts),
+        members=Members(*parts),
+        invitations=Invitations(*parts),
+        audit=Audit(*parts),
+        users=Users(*parts),
+        api_tokens=ApiTokens(*parts),
+    )
+
+
+# Every servicer: the module of its service's descriptor, how it is registered, and how it is made.
+_SERVICERS: tuple[tuple[ModuleType, Callable[[Any, grpc.Server], None], Callable[[Services], Any]], ...] = (
+    (
+        organization_service_pb2,
+        organization_service_pb2_grpc.add_OrganizationServiceServicer_to_server,
+        lambda services: OrganizationsServicer(services.organizations),
+    ),
+    (
+        role_service_pb2,
+        role_service_pb2_grpc.add_RoleServiceServicer_to_server,
+        lambda services: RolesServicer(services.roles),
+    ),
+    (
+        member_service_pb2,
+        member_service_pb2_grpc.add_MemberServiceServicer_to_server,
+        lambda services: MembersServicer(services.members),
+    ),
+    (
+        invitation_service_pb2,
+        invitation_service_pb2_grpc.add_InvitationServiceServicer_to_server,
+        lambda services: InvitationsServicer(services.invitations),
+    ),
+    (
+        audit_service_pb2,
+        audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
+        lambda services: AuditServicer(services.audit),
+    ),
+    (
+        daytona_organization_pb2,
+        daytona_organization_grpc.add_OrganizationServiceServicer_to_server,
+        lambda services: DaytonaOrganizations(services.organizations),
+    ),
+    (
+        daytona_role_pb2,
+        daytona_role_grpc.add_RoleServiceServicer_to_server,
+        lambda services: DaytonaRoles(services.roles),
+    ),
+    (
+        daytona_member_pb2,
+        daytona_member_grpc.add_MemberServiceServicer_to_server,
+        lambda services: DaytonaMembers(services.members),
+    ),
+    (
+        daytona_invitation_pb2,
+        daytona_invitation_grpc.add_InvitationServiceServicer_to_server,
+        lambda services: DaytonaInvitations(services.invitations),
+    ),
+    (
+        dotenv_organization_pb2,
+        dotenv_organization_grpc.add_OrganizationServiceServicer_to_server,
+        lambda services: DotenvOrganizations(services.organizations),
+    ),
+    (
+        dotenv_member_pb2,
+        dotenv_member_grpc.add_MemberServiceServicer_to_server,
+        lambda services: DotenvMembers(services.members),
+    ),
+)
+# How each dialect, by its proto package, says what went wrong.
+_RENDERERS: Mapping[str, ErrorRenderer] = {
+    "tenantry.rest.daytona.v1": daytona_errors.render,
+    "tenantry.rest.dotenv.v1": dotenv_errors.render,
+}
+
+SERVICE_NAMES = tuple(
+    service.full_name for module, _, _ in _SERVICERS for service in module.DESCRIPTOR.services_by_name.values()
+)
+
+
+class Health(health.HealthServicer):
+    """grpc.health.v1 without Watch, which would hold a worker thread for as long as a stranger likes."""
+
+    def Watch(self, request: Any, context: grpc.ServicerContext, send_response_callback: Any = None) -> Any:
+        """Refuses."""
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "use Check")
+
+
+class Server:
+    """A gRPC server over wired services, with health and drain."""
+
+    def __init__(self, services: Services, *, address: str, share_port: bool = False) -> None:
+        """Raises PolicyError when a method's declaration is wrong, RuntimeError when the address cannot be bound."""
+        self.services = services
+        self.policies = policy.read((*SERVICE_NAMES, *policy.INFRASTRUCTURE), services.store.catalog)
+        threads = _SQLITE_THREADS if isinstance(services.store.database, SqliteDatabase) else _THREADS
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="call")
+        self._server = grpc.server(
+            self._executor,
+            interceptors=list(self.interceptors()),
+            options=(*_OPTIONS, ("grpc.so_reuseport", int(share_port))),
+            maximum_concurrent_rpcs=threads * _QUEUE,
+        )
+        for _, register, make in _SERVICERS:
+            register(make(services), self._server)
+        self._health = Health(experimental_non_blocking=False)
+        self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        self.port = self._server.add_insecure_port(address)
+
+    def interceptors(self) -> tuple[Interceptor, ...]:
+        """What surrounds every call; tests take links out to see others fail."""
+        return interceptors.chain(self.policies, self.services.store, _RENDERERS)
+
+    def start(self) -> None:
+        """Accepts calls, and says so."""
+        self._server.start()
+        self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+
+    def announce_end(self) -> None:
+        """Says that no more calls should come, while it still answers those that do."""
+        self._health.enter_graceful_shutdown()
+
+    def stop(self, grace: float) -> None:
+        """Refuses new calls, waits up to `grace` seconds for running ones, and closes every connection."""
+        self._server.stop(grace).wait()
+        self._executor.shutdown(wait=True)
+        self.services.store.database.shut_down()

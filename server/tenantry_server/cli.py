@@ -1,0 +1,231 @@
+"""The command line. No rules here: it parses, calls and prints."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from . import config, demo, logs, processes
+from .bootstrap import Services, wire
+from .config import ConfigError, Settings, load_catalog
+from .domain import call as calls
+from .domain import ids
+from .domain.clock import isoformat
+from .domain.errors import TenantryError
+from .gateway import GatewayError
+from .processes import ProcessError
+from .rpc.policy import PolicyError
+from .store.database import Database, open_database
+from .store.invariants import breaches
+from .store.schema import SchemaError, ensure_current, migrate
+
+_REFUSALS = (ConfigError, TenantryError, SchemaError, ProcessError, GatewayError, PolicyError)
+
+_SETTINGS_HELP = "\b\nSettings, from the environment:\n" + "\n".join(
+    f"  {config.PREFIX + variable.name:<36}{variable.meaning}{f' ({variable.default})' if variable.default else ''}"
+    for variable in config.VARIABLES
+)
+
+
+class _Group(click.Group):
+    """Turns refusals into one line on standard error and status 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except _REFUSALS as refusal:
+            raise click.ClickException(_text(refusal)) from refusal
+
+
+def _text(refusal: Exception) -> str:
+    violations = getattr(refusal, "violations", ())
+    if violations:
+        return "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
+    return str(refusal)
+
+
+@dataclass(frozen=True)
+class _Environment:
+    """The settings, and what is opened by them."""
+
+    settings: Settings
+
+    def database(self) -> Database:
+        try:
+            return open_database(self.settings.database_url)
+        except ValueError as error:
+            raise ConfigError(f"{config.PREFIX}DATABASE_URL {error}") from None
+
+    def services(self) -> Services:
+        settings = self.settings
+        return wire(self.database(), load_catalog(settings.permissions_file), settings.limits)
+
+
+pass_environment: Callable[[Callable[..., None]], Callable[..., None]] = click.make_pass_decorator(_Environment)
+
+
+@click.group(cls=_Group, epilog=_SETTINGS_HELP, context_settings={"max_content_width": 120})
+@click.version_option(package_name="tenantry-server", prog_name="tenantry")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Tenantry: organizations, members, roles, invitations, API tokens and the audit trail of a product.
+
+    \b
+    Start with:
+      tenantry up --demo         serve everything, with two demo users
+      tenantry user create       make a user and a token
+      tenantry token create      make another token
+      tenantry doctor            check that the data is sound
+    """
+    logs.configure()
+    if context.invoked_subcommand and not context.resilient_parsing:
+        context.obj = _Environment(config.load(os.environ))
+
+
+@main.command()
+@click.option("--demo", "with_demo", is_flag=True, help="On an empty database, make two users and an organization.")
+@pass_environment
+def up(environment: _Environment, with_demo: bool) -> None:
+    """Migrate, serve, and run the gateway, in the foreground; Ctrl-C drains and ends it."""
+    database = environment.database()
+    migrate(database)
+    settings = environment.settings
+    if with_demo:
+        made = demo.create(environment.services(), settings.data_dir)
+        click.echo(
+            f"Demo: two users and an organization; their tokens are in {made}."
+            if made
+            else "Demo: the database has users already, so nothing was made."
+        )
+    database.shut_down()
+
+    def ready(address: str) -> None:
+        click.echo(f"Tenantry is ready at http://{address}: REST, gRPC and gRPC-Web. gRPC alone: {settings.grpc_address}.")
+        path = settings.data_dir / demo.FILE
+        if with_demo and path.exists():
+            read = f"import json; print(json.load(open('{path}'))['owner']['token'])"
+            click.echo(f'\n  TOKEN=$(python3 -c "{read}")')
+            click.echo(f'  curl http://{address}/api/organizations -H "Authorization: Bearer $TOKEN"\n')
+
+    processes.up(settings, ready)
+
+
+@main.command()
+@click.option("--worker", is_flag=True, hidden=True)
+@pass_environment
+def serve(environment: _Environment, worker: bool) -> None:
+    """Serve gRPC, in as many processes as TENANTRY_WORKERS says."""
+    environment.database()
+    if worker or environment.settings.workers == 1:
+        processes.serve(environment.settings, share_port=worker)
+    else:
+        processes.supervise(environment.settings)
+
+
+@main.command()
+@pass_environment
+def gateway(environment: _Environment) -> None:
+    """Run the gateway (Envoy) in front of a server."""
+    processes.gateway(environment.settings, lambda address: click.echo(f"The gateway listens on http://{address}."))
+
+
+@main.command("migrate")
+@pass_environment
+def migrate_command(environment: _Environment) -> None:
+    """Bring the database's schema to this version."""
+    applied = migrate(environment.database())
+    click.echo(f"Applied: {', '.join(applied)}." if applied else "The schema is current.")
+
+
+@main.command()
+@click.pass_context
+@pass_environment
+def doctor(environment: _Environment, context: click.Context) -> None:
+    """Check every invariant on a live database; list what is broken and end with status 1."""
+    database = environment.database()
+    ensure_current(database)
+    found = list(breaches(database, load_catalog(environment.settings.permissions_file)))
+    for breach in found:
+        click.echo(f"broken: {breach.invariant}: {breach.offender}")
+    if found:
+        context.exit(1)
+    click.echo("All invariants hold.")
+
+
+@main.group()
+def user() -> None:
+    """Users."""
+
+
+@user.command("create")
+@click.option("--email", required=True, help="E-mail address.")
+@click.option("--name", required=True, help="Name.")
+@click.option("--unverified", is_flag=True, help="The address is not verified.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_environment
+def user_create(environment: _Environment, email: str, name: str, unverified: bool, as_json: bool) -> None:
+    """Make a user, their personal organization and a token, which is shown this once."""
+    services = environment.services()
+    operator = calls.operator("tenantry user create")
+    made = services.users.create(operator, email=email, name=name, email_verified=not unverified)
+    token = services.api_tokens.create(operator, user_id=made.user.id)
+    _print(
+        as_json,
+        user_id=made.user.id,
+        personal_organization_id=made.personal_organization.id,
+        token=token.secret,
+    )
+
+
+@main.group()
+def token() -> None:
+    """API tokens."""
+
+
+def _duration(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:
+    try:
+        return None if value is None else config.duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@token.command("create")
+@click.option("--user", "email", help="Whose token it is, by e-mail address. Left out: the organization's own.")
+@click.option("--organization", help="The one organization it is bound to, by id.")
+@click.option("--permissions", help="What it is narrowed to, separated by commas. Left out: nothing narrower.")
+@click.option("--expires-in", callback=_duration, help="How long it is good for, for instance 30d. Left out: for good.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_environment
+def token_create(
+    environment: _Environment,
+    email: str | None,
+    organization: str | None,
+    permissions: str | None,
+    expires_in: timedelta | None,
+    as_json: bool,
+) -> None:
+    """Make a token, which is shown this once."""
+    if not email and not organization:
+        raise click.UsageError("give --user, --organization or both")
+    services = environment.services()
+    token = services.api_tokens.create(
+        calls.operator("tenantry token create"),
+        user_id=services.users.find_by_email(email).id if email else "",
+        organization_id=ids.find_or_nil(organization) if organization else "",
+        permissions=None if permissions is None else [name.strip() for name in permissions.split(",") if name.strip()],
+        lifetime=expires_in,
+    )
+    expires = {} if token.expire_time is None else {"expire_time": isoformat(token.expire_time)}
+    _print(as_json, token_id=token.id, token=token.secret, **expires)
+
+
+def _print(as_json: bool, **values: str) -> None:
+    if as_json:
+        click.echo(json.dumps(values))
+    else:
+        for name, value in values.items():
+            click.echo(f"{name}: {value}")

@@ -1,0 +1,64 @@
+"""The audit trail: one event for each change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from . import clock
+from .principal import PrincipalKind
+from .roles import Role
+
+# A field, before and after: what JSON can hold.
+Changes = dict[str, tuple[Any, Any]]
+
+# What a record says of itself rather than of a change.
+_BOOKKEEPING = frozenset({"id", "organization_id", "revision", "create_time", "update_time", "organization_name"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEvent:
+    """One change of an organization."""
+
+    organization_id: str
+    revision: int
+    time: datetime
+    actor_kind: PrincipalKind
+    actor_id: str
+    credential_id: str
+    action: str
+    target_type: str
+    target_id: str
+    changes: Changes
+    call_id: str
+
+
+def changes(before: Any, after: Any) -> Changes:
+    """The fields that differ between two records of one class; None stands for a record that is not there.
+
+    What a record keeps out of its `repr` is a secret, and is kept out of here too.
+    """
+    some = after if after is not None else before
+    result: Changes = {}
+    for field in fields(some):
+        if field.name in _BOOKKEEPING or not field.repr:
+            continue
+        old, new = (getattr(record, field.name, None) for record in (before, after))
+        if old != new:
+            result[field.name] = (_plain(old), _plain(new))
+    return result
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Role):
+        return value.id
+    if isinstance(value, StrEnum):
+        return str(value)
+    if isinstance(value, datetime):
+        return clock.isoformat(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

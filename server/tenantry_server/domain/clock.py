@@ -1,0 +1,21 @@
+"""Time, injectable. Instants are aware UTC datetimes in whole milliseconds, which is what the database keeps."""
+
+from datetime import UTC, datetime, timedelta
+
+
+class Clock:
+    """The system's clock. Tests pass one that they set."""
+
+    def now(self) -> datetime:
+        """The present instant."""
+        return floor(datetime.now(UTC))
+
+
+def floor(instant: datetime) -> datetime:
+    """The instant without what is finer than a millisecond."""
+    return instant - timedelta(microseconds=instant.microsecond % 1000)
+
+
+def isoformat(instant: datetime) -> str:
+    """RFC 3339 with milliseconds and `Z`."""
+    return instant.strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"

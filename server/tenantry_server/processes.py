@@ -1,0 +1,158 @@
+"""Processes: one server, several that share a port, and the server with its gateway; each ends by draining.
+
+On SIGTERM or SIGINT a server first says over grpc.health.v1 that it is going, waits until the gateway has noticed, and only
+then refuses calls and lets the running ones finish: behind the gateway no call fails.
+"""
+
+import ctypes
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from .bootstrap import Server, wire
+from .config import Settings, load_catalog
+from .gateway import Gateway
+from .store.database import open_database
+
+log = structlog.get_logger("tenantry.processes")
+
+# Twice the gateway's health check interval, and a little.
+_NOTICE = 2.5
+_GRACE = 10.0
+_START_TIME = 30.0
+_RESTART_PAUSE = 1.0
+_PR_SET_PDEATHSIG = 1
+
+
+class ProcessError(Exception):
+    """A process could not be started, or ended by itself."""
+
+
+def serve(settings: Settings, *, share_port: bool = False) -> None:
+    """Serves gRPC in this process until a signal comes."""
+    stop = stopping()
+    database = open_database(settings.database_url)
+    services = wire(database, load_catalog(settings.permissions_file), settings.limits)
+    try:
+        server = Server(services, address=settings.grpc_address, share_port=share_port)
+    except RuntimeError as error:
+        raise ProcessError(f"cannot listen on {settings.grpc_address}: {error}") from error
+    server.start()
+    log.info("serving", address=settings.grpc_address)
+    stop.wait()
+    log.info("draining", address=settings.grpc_address)
+    server.announce_end()
+    time.sleep(_NOTICE)
+    server.stop(_GRACE)
+
+
+def supervise(settings: Settings) -> None:
+    """Serves gRPC in several processes that share the port, and replaces one that dies, until a signal comes."""
+    stop = stopping()
+    _ensure_free(settings.grpc_address)
+    workers = [_spawn("serve", "--worker") for _ in range(settings.workers)]
+    try:
+        while not stop.wait(0.2):
+            for index, worker in enumerate(workers):
+                if worker.poll() is not None:
+                    log.error("worker ended", pid=worker.pid, status=worker.returncode)
+                    stop.wait(_RESTART_PAUSE)
+                    workers[index] = _spawn("serve", "--worker")
+    finally:
+        _end(workers)
+
+
+def up(settings: Settings, ready: Callable[[str], None]) -> None:
+    """Serves gRPC, and the gateway in front of it, until a signal comes; `ready` is told where the gateway listens.
+
+    Raises ProcessError or GatewayError when one of the two cannot start or ends by itself.
+    """
+    stop = stopping()
+    with ExitStack() as stack:
+        server = _spawn("serve")
+        stack.callback(_end, [server])
+        wait_until_serving(settings.grpc_address, lambda: server.poll() is None)
+        gateway = stack.enter_context(Gateway(http_address=settings.http_address, grpc_address=settings.grpc_address))
+        stack.callback(_end, [server])
+        ready(gateway.address)
+        while not stop.wait(0.2):
+            if server.poll() is not None:
+                raise ProcessError(f"the server ended with status {server.returncode}")
+            if (status := gateway.poll()) is not None:
+                raise ProcessError(f"the gateway ended with status {status}")
+        gateway.drain()
+
+
+def gateway(settings: Settings, ready: Callable[[str], None]) -> None:
+    """Runs the gateway alone, until a signal comes."""
+    stop = stopping()
+    with Gateway(http_address=settings.http_address, grpc_address=settings.grpc_address) as running:
+        ready(running.address)
+        while not stop.wait(0.2):
+            if (status := running.poll()) is not None:
+                raise ProcessError(f"the gateway ended with status {status}")
+        running.drain()
+        time.sleep(_NOTICE)
+
+
+def stopping() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    event = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: event.set())
+    return event
+
+
+def wait_until_serving(address: str, alive: Callable[[], bool]) -> None:
+    """Returns when the server at the address says that it serves. Raises ProcessError when it will not."""
+    deadline = time.monotonic() + _START_TIME
+    with grpc.insecure_channel(address) as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[attr-defined]  # missing in the stubs
+        while alive() and time.monotonic() < deadline:
+            with suppress(grpc.RpcError):
+                answer = check(health_pb2.HealthCheckRequest(), timeout=1)
+                if answer.status == health_pb2.HealthCheckResponse.SERVING:
+                    return
+            time.sleep(0.05)
+    raise ProcessError("the server did not start; its log says why")
+
+
+def _spawn(*arguments: str) -> subprocess.Popen[bytes]:
+    """One of our own commands as a child: out of reach of the terminal's Ctrl-C, and gone when we are."""
+    return subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "tenantry_server", *arguments],
+        start_new_session=True,
+        preexec_fn=lambda: ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),  # noqa: PLW1509
+    )
+
+
+def _end(children: list[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        if child.poll() is None:
+            child.terminate()
+    for child in children:
+        try:
+            child.wait(_NOTICE + _GRACE + 5)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _ensure_free(address: str) -> None:
+    """Processes that share a port would also share it with a stranger of ours: see that nobody has it."""
+    host, _, port = address.rpartition(":")
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host.strip("[]"), int(port)))
+        except OSError as error:
+            raise ProcessError(f"cannot listen on {address}: {error.strerror}") from error

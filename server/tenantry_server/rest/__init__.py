@@ -1,0 +1,1 @@
+"""The REST dialects: leaves that nobody imports but `bootstrap`. Each speaks to the services; none knows another."""

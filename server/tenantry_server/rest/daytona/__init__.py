@@ -1,0 +1,1 @@
+"""Daytona's dialect: `/api/…`, camelCase, bare bodies, UUIDs."""

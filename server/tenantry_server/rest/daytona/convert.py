@@ -1,0 +1,117 @@
+"""All spelling of this dialect: ids as UUIDs, instants with milliseconds, permissions as `action:resources`."""
+
+from tenantry.rest.daytona.v1 import (
+    invitation_service_pb2,
+    member_service_pb2,
+    organization_service_pb2,
+    role_service_pb2,
+)
+
+from ...domain import ids
+from ...domain.clock import isoformat
+from ...domain.invitations import Invitation
+from ...domain.membership import Member
+from ...domain.organizations import Organization, OrganizationState
+from ...domain.roles import Role
+from ...wire import struct
+
+# The published permissions. Others are spelt as in the catalog, in both directions.
+_PERMISSIONS = {
+    "write:registries": "registry:write",
+    "delete:registries": "registry:delete",
+    "write:snapshots": "snapshot:write",
+    "delete:snapshots": "snapshot:delete",
+    "write:sandboxes": "sandbox:write",
+    "delete:sandboxes": "sandbox:delete",
+    "read:volumes": "volume:read",
+    "write:volumes": "volume:write",
+    "delete:volumes": "volume:delete",
+    "write:regions": "region:write",
+    "delete:regions": "region:delete",
+    "read:runners": "runner:read",
+    "write:runners": "runner:write",
+    "delete:runners": "runner:delete",
+    "read:audit_logs": "audit-log:read",
+}
+_SPELLINGS = {name: spelling for spelling, name in _PERMISSIONS.items()}
+
+# What the published clients demand of every instant, where there is none.
+_NEVER = "1970-01-01T00:00:00.000Z"
+
+
+def organization(record: Organization) -> organization_service_pb2.Organization:
+    """An organization. Limits are the dialect's published defaults."""
+    return organization_service_pb2.Organization(
+        id=ids.to_uuid(record.id),
+        name=record.name,
+        created_by=ids.to_uuid(record.creator_user_id),
+        personal=record.personal,
+        created_at=isoformat(record.create_time),
+        updated_at=isoformat(record.update_time),
+        suspended=record.state is OrganizationState.SUSPENDED,
+        suspended_at=_NEVER,
+        suspension_reason="",
+        suspended_until=_NEVER,
+        suspension_cleanup_grace_period_hours=24,
+        max_cpu_per_sandbox=4,
+        max_memory_per_sandbox=8,
+        max_disk_per_sandbox=10,
+        snapshot_deactivation_timeout_minutes=20160,
+        sandbox_limited_network_egress=record.limited_network_egress,
+        default_region_id=record.default_region_id or None,
+        experimental_config=struct(record.experimental_config),
+        secret_quota=100,
+        max_secrets_per_sandbox=10,
+        preview_warning_enabled=True,
+        sso_enabled=False,
+        scim_enabled=False,
+    )
+
+
+def role(record: Role) -> role_service_pb2.OrganizationRole:
+    """A role."""
+    return role_service_pb2.OrganizationRole(
+        id=ids.to_uuid(record.id),
+        name=record.name,
+        description=record.description,
+        permissions=[_SPELLINGS.get(name, name) for name in record.permissions],
+        is_global=record.system,
+        created_at=isoformat(record.create_time),
+        updated_at=isoformat(record.update_time),
+    )
+
+
+def member(record: Member) -> member_service_pb2.OrganizationUser:
+    """A member."""
+    return member_service_pb2.OrganizationUser(
+        user_id=ids.to_uuid(record.user_id),
+        organization_id=ids.to_uuid(record.organization_id),
+        name=record.name,
+        email=record.email,
+        role=record.role,
+        assigned_roles=map(role, record.assigned_roles),
+        created_at=isoformat(record.create_time),
+        updated_at=isoformat(record.update_time),
+    )
+
+
+def invitation(record: Invitation) -> invitation_service_pb2.OrganizationInvitation:
+    """An invitation."""
+    return invitation_service_pb2.OrganizationInvitation(
+        id=ids.to_uuid(record.id),
+        email=record.email,
+        invited_by=record.inviter_email,
+        organization_id=ids.to_uuid(record.organization_id),
+        organization_name=record.organization_name,
+        expires_at=isoformat(record.expire_time),
+        status=record.state,
+        role=record.role,
+        assigned_roles=map(role, record.assigned_roles),
+        created_at=isoformat(record.create_time),
+        updated_at=isoformat(record.update_time),
+    )
+
+
+def permission(spelling: str) -> str:
+    """A permission's name in the catalog."""
+    return _PERMISSIONS.get(spelling, spelling)

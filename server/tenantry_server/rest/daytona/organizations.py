@@ -1,0 +1,58 @@
+"""Organizations in this dialect: parse, call the service, render."""
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+
+from tenantry.rest.daytona.v1 import organization_service_pb2 as pb
+from tenantry.rest.daytona.v1.organization_service_pb2_grpc import OrganizationServiceServicer
+
+from ...domain.call import current
+from ...services.organizations import Organizations
+from ...wire import mapping
+from . import convert
+
+Context = grpc.ServicerContext
+
+
+class OrganizationsServicer(OrganizationServiceServicer):
+    """Speaks tenantry.rest.daytona.v1.OrganizationService."""
+
+    def __init__(self, organizations: Organizations) -> None:
+        self._organizations = organizations
+
+    def CreateOrganization(self, request: pb.CreateOrganizationRequest, context: Context) -> pb.Organization:
+        return convert.organization(
+            self._organizations.create(current.get(), name=request.name, default_region_id=request.default_region_id)
+        )
+
+    def ListOrganizations(self, request: pb.ListOrganizationsRequest, context: Context) -> pb.ListOrganizationsResponse:
+        return pb.ListOrganizationsResponse(items=map(convert.organization, self._organizations.list_all(current.get())))
+
+    def GetOrganization(self, request: pb.GetOrganizationRequest, context: Context) -> pb.Organization:
+        return convert.organization(self._organizations.get(current.get()))
+
+    def DeleteOrganization(self, request: pb.DeleteOrganizationRequest, context: Context) -> Empty:
+        self._organizations.delete(current.get())
+        return Empty()
+
+    def LeaveOrganization(self, request: pb.LeaveOrganizationRequest, context: Context) -> Empty:
+        self._organizations.leave(current.get())
+        return Empty()
+
+    def SetDefaultRegion(self, request: pb.SetDefaultRegionRequest, context: Context) -> Empty:
+        self._organizations.set_default_region(current.get(), default_region_id=request.default_region_id)
+        return Empty()
+
+    def UpdateSandboxDefaultLimitedNetworkEgress(
+        self, request: pb.UpdateSandboxDefaultLimitedNetworkEgressRequest, context: Context
+    ) -> Empty:
+        self._organizations.update_settings(
+            current.get(), limited_network_egress=request.sandbox_default_limited_network_egress
+        )
+        return Empty()
+
+    def UpdateExperimentalConfig(self, request: pb.UpdateExperimentalConfigRequest, context: Context) -> Empty:
+        self._organizations.update_settings(
+            current.get(), experimental_config=mapping(request.config, field="experimental_config")
+        )
+        return Empty()

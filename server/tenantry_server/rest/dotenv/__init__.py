@@ -1,0 +1,1 @@
+"""dotenv.cloud's dialect: `/api/v1/…`, snake_case, answers under `data`, ULIDs."""

@@ -1,0 +1,350 @@
+"""What surrounds every call, outermost first; a test asserts the order.
+
+1. RequestContext   the call's id, its log line and its duration; first, so that every failure is recorded with its id
+2. Errors           facts become statuses; what is unforeseen becomes INTERNAL with a fixed text
+3. Connection       the worker thread's own database connection: closed after an error that broke it
+4. Authentication   the bearer credential becomes a principal, and its access to the request's organization, in one query
+5. Authorization    the method's declared policy against that access; before validation (AIP-211)
+6. Validation       the request's declared rules, all violations at once
+
+Each wraps the behaviour, so that its work is done on the worker thread and not on the one that accepts calls, and covers
+streams while they are iterated.
+"""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import grpc
+import peewee
+import protovalidate
+import structlog
+from google.protobuf.message import DecodeError, Message
+
+from ..domain import call as calls
+from ..domain import ids, tokens
+from ..domain.call import Call
+from ..domain.errors import (
+    DatabaseUnavailable,
+    InvalidCredential,
+    InvalidRequest,
+    MissingCredential,
+    PermissionDenied,
+    TenantryError,
+    Unauthenticated,
+    Violation,
+)
+from ..domain.principal import Level
+from ..store.faults import Fault, classify
+from ..store.standings import authenticate
+from ..store.transactions import Store, remembered
+from .policy import MethodPolicy
+from .status import internal, status_of
+
+log = structlog.get_logger("tenantry.calls")
+
+Handler = Any  # grpc.RpcMethodHandler, which is generic for the type checker alone
+Policies = Mapping[str, MethodPolicy]
+# How a dialect says what went wrong: extra metadata for a refused call. By the method's package.
+ErrorRenderer = Callable[[TenantryError | None, Call, Mapping[str, str]], list[tuple[str, str]]]
+
+_DEADLINE = 15.0
+_IDEMPOTENCY_KEY = "idempotency-key"
+
+
+class _Undecodable:
+    """Stands for a request whose bytes are no message."""
+
+
+UNDECODABLE = _Undecodable()
+
+
+class Interceptor(grpc.ServerInterceptor):
+    """Wraps the behaviour of every method in a context manager; handlers are wrapped once and kept."""
+
+    def __init__(self) -> None:
+        self._wrapped: dict[str, Handler] = {}
+        self._lock = threading.Lock()
+
+    def around(self, method: str, request: Any, context: grpc.ServicerContext) -> AbstractContextManager[None]:
+        """What surrounds the behaviour. `request` is an iterator when the client streams."""
+        raise NotImplementedError
+
+    def intercept_service(
+        self, continuation: Callable[[grpc.HandlerCallDetails], Handler | None], details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        """Answers with the wrapped handler; None, for UNIMPLEMENTED, when there is no such method."""
+        handler = continuation(details)
+        if handler is None:
+            return None
+        wrapped = self._wrapped.get(details.method)
+        if wrapped is None:
+            with self._lock:
+                wrapped = self._wrapped.setdefault(details.method, self._wrap(details.method, handler))
+        return wrapped
+
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        around = self.around
+        behaviour: Any = handler.unary_unary or handler.stream_unary or handler.unary_stream or handler.stream_stream
+
+        def unary(request: Any, context: grpc.ServicerContext) -> Any:
+            with around(method, request, context):
+                return behaviour(request, context)
+
+        def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            with around(method, request, context):
+                yield from behaviour(request, context)
+
+        shape = f"{'stream' if handler.request_streaming else 'unary'}_{'stream' if handler.response_streaming else 'unary'}"
+        make = getattr(grpc, f"{shape}_rpc_method_handler")
+        wrapper = stream if handler.response_streaming else unary
+        return make(wrapper, self._deserializer(handler), handler.response_serializer)
+
+    def _deserializer(self, handler: Handler) -> Callable[[bytes], Any] | None:
+        return handler.request_deserializer
+
+
+class RequestContext(Interceptor):
+    """Makes the call, and logs it when it ends."""
+
+    def __init__(self, policies: Policies) -> None:
+        super().__init__()
+        self._policies = policies
+
+    @contextmanager
+    def around(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[None]:
+        metadata = _metadata(context)
+        policy = self._policies[method]
+        call = Call(
+            method=method,
+            call_id=_call_id(metadata.get("x-request-id", "")),
+            requirement=policy.requirement,
+            deadline=time.monotonic() + min(context.time_remaining() or _DEADLINE, _DEADLINE),
+        )
+        if isinstance(request, Message) and policy.is_change:
+            _note_change(call, request, metadata)
+        context.set_trailing_metadata((("x-request-id", call.call_id),))
+        token = calls.current.set(call)
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            calls.current.reset(token)
+            _log(call, context, start)
+
+    def _deserializer(self, handler: Handler) -> Callable[[bytes], Any] | None:
+        decode = handler.request_deserializer
+        if decode is None:
+            return None
+
+        def safely(data: bytes) -> Any:
+            try:
+                return decode(data)
+            except (DecodeError, UnicodeDecodeError):
+                return UNDECODABLE
+
+        return safely
+
+
+class Errors(Interceptor):
+    """Turns what is raised into a status. The text of an unforeseen error goes to the log alone."""
+
+    def __init__(self, renderers: Mapping[str, ErrorRenderer]) -> None:
+        super().__init__()
+        self._renderers = renderers
+
+    @contextmanager
+    def around(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[None]:
+        call = calls.current.get()
+        try:
+            if request is UNDECODABLE:
+                raise InvalidRequest.of("", "the request is no valid message", "UNDECODABLE")
+            yield
+        except TenantryError as error:
+            self._abort(call, context, error, status_of(error))
+        except Exception as error:
+            if _code(context) is not None:  # the behaviour aborted by itself
+                raise
+            log.error("unforeseen", call_id=call.call_id, method=method, exc_info=error)
+            self._abort(call, context, None, internal(call.call_id))
+
+    def _abort(self, call: Call, context: grpc.ServicerContext, error: TenantryError | None, status: Any) -> None:
+        trailing: list[tuple[str, str | bytes]] = [
+            ("grpc-status-details-bin", status.SerializeToString()),
+            ("x-request-id", call.call_id),
+        ]
+        if isinstance(error, Unauthenticated):
+            trailing.append(("www-authenticate", "Bearer"))
+        renderer = self._renderers.get(call.method[1:].rpartition("/")[0].rpartition(".")[0])
+        if renderer is not None:
+            trailing += renderer(error, call, _metadata(context))
+        context.set_trailing_metadata(tuple(trailing))
+        code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
+        context.abort(code, status.message)
+
+
+class Connection(Interceptor):
+    """Leaves the thread with a connection that works, or with none: the next statement then opens another."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._database = store.database
+
+    @contextmanager
+    def around(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[None]:
+        try:
+            yield
+        except peewee.PeeweeException as error:
+            if classify(error) is Fault.LOST:
+                self._database.drop_connection()
+                raise DatabaseUnavailable from error
+            raise
+
+
+class Authentication(Interceptor):
+    """Finds out who calls, and what they may do in the organization that the request names."""
+
+    def __init__(self, policies: Policies, store: Store) -> None:
+        super().__init__()
+        self._policies = policies
+        self._store = store
+
+    @contextmanager
+    def around(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[None]:
+        requirement = self._policies[method].requirement
+        if requirement.level is not Level.PUBLIC:
+            call = calls.current.get()
+            if requirement.level is Level.SCOPED:
+                call.organization_id = ids.find_or_nil(request.organization_id)
+            digest = tokens.digest(_bearer(context.invocation_metadata()))
+            if digest is None:
+                raise InvalidCredential
+            store = self._store
+            known = authenticate(store.database, store.catalog, digest, call.organization_id, store.clock.now())
+            if known is None:
+                raise InvalidCredential
+            call.caller, call.access = known.principal, known.access
+        yield
+
+
+class Authorization(Interceptor):
+    """Holds the caller to the method's declared policy."""
+
+    def __init__(self, policies: Policies, store: Store) -> None:
+        super().__init__()
+        self._policies = policies
+        self._store = store
+
+    @contextmanager
+    def around(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[None]:
+        requirement = self._policies[method].requirement
+        if requirement.level is not Level.PUBLIC:
+            call = calls.current.get()
+            requirement.ensure_principal(call.principal)
+            if requirement.level is Level.SCOPED:
+                try:
+                    requirement.ensure_access(call.access, organization_id=request.organization_id)
+                except PermissionDenied:
+                    if not self._is_repetition(call):
+                        raise
+        yield
+
+    def _is_repetition(self, call: Call) -> bool:
+        """Whether the change was made before under its request id. A change can cost the caller the right to it (who leaves
+        is no member any more), and its repetition gets the first answer all the same.
+        """
+        if not call.request_id or call.validate_only:
+            return False
+        known = remembered(self._store.database, call, self._store.clock.now())
+        return known is not None and known.fingerprint == call.fingerprint
+
+
+class Validation(Interceptor):
+    """Holds the request to the rules of its fields."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._validator = protovalidate.Validator()
+
+    @contextmanager
+    def around(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[None]:
+        if isinstance(request, Message):
+            try:
+                self._validator.validate(request)
+            except protovalidate.ValidationError as error:
+                raise InvalidRequest([_violation(found.proto) for found in error.violations]) from None
+        yield
+
+
+def chain(policies: Policies, store: Store, renderers: Mapping[str, ErrorRenderer]) -> tuple[Interceptor, ...]:
+    """The interceptors, outermost first."""
+    return (
+        RequestContext(policies),
+        Errors(renderers),
+        Connection(store),
+        Authentication(policies, store),
+        Authorization(policies, store),
+        Validation(),
+    )
+
+
+def _metadata(context: grpc.ServicerContext) -> dict[str, str]:
+    """The caller's metadata, as far as it is text."""
+    return {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
+
+
+def _code(context: grpc.ServicerContext) -> grpc.StatusCode | None:
+    """The status that was set, if one was; the type stubs do not know that a context tells."""
+    code: grpc.StatusCode | None = context.code()  # type: ignore[attr-defined]
+    return code
+
+
+def _call_id(sent: str) -> str:
+    """The caller's id for the call, if it is fit to be repeated in logs and answers; else one of ours."""
+    return sent if 8 <= len(sent) <= 64 and sent.isascii() and sent.replace("-", "").isalnum() else ids.new()
+
+
+def _note_change(call: Call, request: Message, metadata: Mapping[str, str]) -> None:
+    """How the change is to be carried out: from the request's own fields or, in a dialect, from its headers."""
+    call.request_id = getattr(request, "request_id", "") or metadata.get(_IDEMPOTENCY_KEY, "")[:100]
+    call.validate_only = getattr(request, "validate_only", False)
+    call.etag = getattr(request, "etag", "")
+    if call.request_id:
+        body = call.method.encode() + b"\0" + request.SerializeToString(deterministic=True)
+        call.fingerprint = hashlib.sha256(body).hexdigest()
+
+
+def _bearer(metadata: Any) -> str:
+    """The one bearer credential of a call. Raises MissingCredential, or InvalidCredential when there are several."""
+    values = [value for key, value in metadata if key == "authorization"]
+    if not values:
+        raise MissingCredential
+    scheme, _, credential = values[0].partition(" ")
+    if len(values) > 1 or scheme.lower() != "bearer" or not credential:
+        raise InvalidCredential
+    return str(credential.strip())
+
+
+def _violation(found: Any) -> Violation:
+    path = ""
+    for element in found.field.elements:
+        path += ("." if path else "") + element.field_name
+        if element.HasField("index"):
+            path += f"[{element.index}]"
+    return Violation(path, found.message, found.rule_id.upper().replace(".", "_"))
+
+
+def _log(call: Call, context: grpc.ServicerContext, start: float) -> None:
+    code = _code(context)
+    principal = call.caller
+    log.info(
+        "call",
+        call_id=call.call_id,
+        method=call.method,
+        code=code.name if code else "OK",
+        principal=principal.id if principal else "",
+        ms=round((time.perf_counter() - start) * 1000, 2),
+    )

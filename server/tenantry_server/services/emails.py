@@ -1,0 +1,18 @@
+"""E-mail addresses: one canonical form, decided here.
+
+The local part in Unicode NFC and lower case, the domain in its ASCII form (IDNA 2008) and lower case. Dots and plus signs
+keep their meaning: aliases are different addresses.
+"""
+
+from email_validator import EmailNotValidError, validate_email
+
+from ..domain.errors import InvalidRequest
+
+
+def canonical(address: str, *, field: str) -> str:
+    """The canonical form. Raises InvalidRequest when it is no address."""
+    try:
+        checked = validate_email(address.strip(), check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError as error:
+        raise InvalidRequest.of(field, "must be an e-mail address", "EMAIL") from error
+    return f"{checked.local_part.lower()}@{checked.ascii_domain.lower()}"

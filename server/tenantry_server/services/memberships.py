@@ -1,0 +1,71 @@
+"""What becomes of memberships inside a change: the steps that members, invitations and organizations have in common."""
+
+from dataclasses import replace
+
+from ..domain import ids
+from ..domain.errors import MemberNotFound
+from ..domain.membership import Grant, Member, ensure_owner_remains
+from ..domain.roles import MemberRole
+from ..store.queries import members as statements
+from ..store.transactions import Change
+from .assignments import by_holder, custom_id
+
+
+def load_member(change: Change, user_id: str) -> Member:
+    """A member, inside a change. Raises MemberNotFound."""
+    organization_id, known = change.organization.id, ids.find_or_nil(user_id)
+    row = change.database.row(statements.GET, organization_id=organization_id, user_id=known)
+    if row is None:
+        raise MemberNotFound(user_id=user_id)
+    rows = change.database.rows(statements.ASSIGNMENTS, organization_id=organization_id, first=known, last=known)
+    return statements.record(row, by_holder(change.catalog, rows)[known])
+
+
+def join(change: Change, user_id: str, grant: Grant) -> bool:
+    """Makes a user a member; False when they are one already, whose membership is then untouched."""
+    if not change.database.run(statements.INSERT, user_id=user_id, role=grant.role.value, **change.slots):
+        return False
+    _assign(change, user_id, grant)
+    return True
+
+
+def set_access(change: Change, member: Member, grant: Grant) -> Member:
+    """Replaces a member's access. Assignments that stay keep their rows."""
+    change.database.run(statements.UPDATE, user_id=member.user_id, role=grant.role.value, **change.slots)
+    kept = {role.id for role in grant.assigned_roles}
+    for role in member.assigned_roles:
+        if role.id not in kept:
+            change.database.run(
+                statements.UNASSIGN, organization_id=member.organization_id, user_id=member.user_id, role_id=role.id
+            )
+    _assign(change, member.user_id, grant.beyond(Grant(MemberRole.MEMBER, member.assigned_roles)))
+    return replace(
+        member,
+        role=grant.role,
+        assigned_roles=grant.assigned_roles,
+        revision=change.organization.revision,
+        update_time=change.now,
+    )
+
+
+def end_membership(change: Change, member: Member) -> None:
+    """Ends a membership, and with it its assignments. Raises LastOwner."""
+    if member.role is MemberRole.OWNER:
+        ensure_owner_remains(change.organization, count_owners(change))
+    change.database.run(statements.DELETE, organization_id=member.organization_id, user_id=member.user_id)
+
+
+def count_owners(change: Change) -> int:
+    """How many owners there are, inside a change."""
+    return int(change.database.one(statements.OWNERS, organization_id=change.organization.id))
+
+
+def _assign(change: Change, user_id: str, grant: Grant) -> None:
+    for role in grant.assigned_roles:
+        change.database.run(
+            statements.ASSIGN,
+            organization_id=change.organization.id,
+            user_id=user_id,
+            role_id=role.id,
+            custom_role_id=custom_id(role),
+        )

@@ -1,0 +1,1 @@
+"""The statements, by noun. Names of slots are the parameters."""

@@ -1,0 +1,181 @@
+"""Statements about invitations and the roles they offer."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from peewee import JOIN, fn
+
+from ...domain.invitations import Invitation, InvitationState
+from ...domain.roles import MemberRole, Role
+from ..models import Invitation as Table
+from ..models import InvitationRole, Organization
+from ..models import Role as RoleTable
+from ..statements import Row, Slot, Statement, changing, value
+from ..values import instant
+from . import members, roles
+
+_COLUMNS = (
+    Table.id,
+    Table.organization_id,
+    Organization.name,
+    Table.email,
+    Table.state,
+    Table.role,
+    Table.inviter_email,
+    Table.granter_user_id,
+    Table.granter_token_id,
+    Table.expire_time,
+    Table.revision,
+    Table.create_time,
+    Table.update_time,
+)
+_THIS = lambda: (Table.organization_id == Slot("organization_id")) & (Table.id == Slot("invitation_id"))
+_OPEN = lambda: (Table.state == InvitationState.PENDING.value) & (Table.expire_time > Slot("now"))
+_OVERDUE = lambda: (Table.state == InvitationState.PENDING.value) & (Table.expire_time <= Slot("now"))
+_MINE = lambda: (Table.email == Slot("email")) & _OPEN() & (Organization.state == "active")
+
+
+def record(row: Row, assigned: Iterable[Role]) -> Invitation:
+    """The record of a row and the roles that the invitation offers."""
+    (id_, organization_id, name, email, state, role, inviter, user, token, expires, revision, created, updated) = row
+    return Invitation(
+        id=id_,
+        organization_id=organization_id,
+        organization_name=name,
+        email=email,
+        state=InvitationState(state),
+        role=MemberRole(role),
+        assigned_roles=tuple(sorted(assigned, key=lambda role: role.id)),
+        inviter_email=inviter,
+        granter_user_id=user,
+        granter_token_id=token,
+        expire_time=instant(expires),
+        revision=revision,
+        create_time=instant(created),
+        update_time=instant(updated),
+    )
+
+
+def _select() -> Any:
+    return Table.select(*_COLUMNS).join(Organization, on=Organization.id == Table.organization_id)
+
+
+def _list(*conditions: Any) -> Any:
+    query = _select().where(
+        (Table.organization_id == Slot("organization_id")) & (Table.id > Slot("after")), *(make() for make in conditions)
+    )
+    return query.order_by(Table.id).limit(Slot("limit"))
+
+
+GET: Statement[Row] = Statement(lambda: _select().where(_THIS()), tuple)
+# By state; pending and expired ones are told apart by the time.
+LIST: dict[InvitationState | None, Statement[Row]] = {
+    None: Statement(_list, tuple),
+    InvitationState.PENDING: Statement(lambda: _list(_OPEN), tuple),
+    InvitationState.EXPIRED: Statement(
+        lambda: _list(lambda: (Table.state == InvitationState.EXPIRED.value) | _OVERDUE()), tuple
+    ),
+    InvitationState.ACCEPTED: Statement(lambda: _list(lambda: Table.state == "accepted"), tuple),
+    InvitationState.DECLINED: Statement(lambda: _list(lambda: Table.state == "declined"), tuple),
+    InvitationState.CANCELLED: Statement(lambda: _list(lambda: Table.state == "cancelled"), tuple),
+}
+MINE: Statement[Row] = Statement(
+    lambda: _select().where(_MINE() & (Table.id > Slot("after"))).order_by(Table.id).limit(Slot("limit")), tuple
+)
+COUNT_MINE = value(
+    lambda: Table.select(fn.COUNT(Table.id)).join(Organization, on=Organization.id == Table.organization_id).where(_MINE())
+)
+# The invitation of an id to an address, in whatever state; the organization's state with it.
+TO_ADDRESS: Statement[Row] = Statement(
+    lambda: (
+        Table.select(Table.organization_id, Organization.state)
+        .join(Organization, on=Organization.id == Table.organization_id)
+        .where((Table.email == Slot("email")) & (Table.id == Slot("invitation_id")))
+    ),
+    tuple,
+)
+
+
+def _assignments() -> Any:
+    return (
+        InvitationRole.select(InvitationRole.invitation_id, InvitationRole.role_id, *roles.COLUMNS)
+        .join(
+            RoleTable,
+            JOIN.LEFT_OUTER,
+            on=(RoleTable.organization_id == InvitationRole.organization_id) & (RoleTable.id == InvitationRole.custom_role_id),
+        )
+        .switch(InvitationRole)
+    )
+
+
+# The roles that a run of invitations offers, from `first` to `last`.
+ASSIGNMENTS = Statement(
+    lambda: _assignments().where(
+        (InvitationRole.organization_id == Slot("organization_id"))
+        & (InvitationRole.invitation_id >= Slot("first"))
+        & (InvitationRole.invitation_id <= Slot("last"))
+    ),
+    members.assignment,
+)
+MY_ASSIGNMENTS = Statement(
+    lambda: (
+        _assignments()
+        .join(
+            Table,
+            on=(Table.organization_id == InvitationRole.organization_id) & (Table.id == InvitationRole.invitation_id),
+        )
+        .where(
+            (Table.email == Slot("email"))
+            & (Table.state == InvitationState.PENDING.value)
+            & (Table.id >= Slot("first"))
+            & (Table.id <= Slot("last"))
+        )
+    ),
+    members.assignment,
+)
+COUNT_PENDING = value(
+    lambda: Table.select(fn.COUNT(Table.id)).where((Table.organization_id == Slot("organization_id")) & _OPEN())
+)
+PENDING_TO = value(
+    lambda: (
+        Table.select(Table.id)
+        .where((Table.organization_id == Slot("organization_id")) & (Table.email == Slot("email")) & _OPEN())
+        .limit(1)
+    )
+)
+CLOSE_OVERDUE = changing(
+    lambda: Table.update({Table.state: InvitationState.EXPIRED.value}).where(
+        (Table.organization_id == Slot("organization_id")) & (Table.email == Slot("email")) & _OVERDUE()
+    )
+)
+INSERT = changing(
+    lambda: Table.insert({column: Slot(column.name) for column in _COLUMNS if column.model is Table}).on_conflict("nothing")
+)
+UPDATE = changing(
+    lambda: Table.update(
+        {
+            Table.state: Slot("state"),
+            Table.role: Slot("role"),
+            Table.granter_user_id: Slot("granter_user_id"),
+            Table.granter_token_id: Slot("granter_token_id"),
+            Table.expire_time: Slot("expire_time"),
+            Table.revision: Slot("revision"),
+            Table.update_time: Slot("now"),
+        }
+    ).where(_THIS())
+)
+OFFER = changing(
+    lambda: InvitationRole.insert(
+        {
+            InvitationRole.organization_id: Slot("organization_id"),
+            InvitationRole.invitation_id: Slot("invitation_id"),
+            InvitationRole.role_id: Slot("role_id"),
+            InvitationRole.custom_role_id: Slot("custom_role_id"),
+        }
+    )
+)
+UNOFFER = changing(
+    lambda: InvitationRole.delete().where(
+        (InvitationRole.organization_id == Slot("organization_id")) & (InvitationRole.invitation_id == Slot("invitation_id"))
+    )
+)

@@ -1,0 +1,125 @@
+"""Statements about members and the roles assigned to them."""
+
+from collections.abc import Iterable
+
+from peewee import JOIN, fn
+
+from ...domain.membership import Member
+from ...domain.roles import MemberRole, Role
+from ..models import Membership as Table
+from ..models import MembershipRole, User
+from ..models import Role as RoleTable
+from ..statements import Row, Slot, Statement, changing, value
+from ..values import instant
+from . import roles
+
+_COLUMNS = (
+    Table.organization_id,
+    Table.user_id,
+    User.email,
+    User.name,
+    Table.role,
+    Table.revision,
+    Table.create_time,
+    Table.update_time,
+)
+_THIS = lambda: (Table.organization_id == Slot("organization_id")) & (Table.user_id == Slot("user_id"))
+
+
+def record(row: Row, assigned: Iterable[Role]) -> Member:
+    """The record of a row of GET or LIST and the roles assigned to the member."""
+    organization_id, user_id, email, name, role, revision, created, updated = row
+    return Member(
+        organization_id=organization_id,
+        user_id=user_id,
+        email=email,
+        name=name,
+        role=MemberRole(role),
+        assigned_roles=tuple(sorted(assigned, key=lambda role: role.id)),
+        revision=revision,
+        create_time=instant(created),
+        update_time=instant(updated),
+    )
+
+
+def assignment(row: Row) -> tuple[str, str, Role | None]:
+    """Who has it, the role's id, and the role itself if it is the organization's own."""
+    return row[0], row[1], roles.record(row[2:]) if row[2] is not None else None
+
+
+GET: Statement[Row] = Statement(lambda: Table.select(*_COLUMNS).join(User, on=User.id == Table.user_id).where(_THIS()), tuple)
+LIST: Statement[Row] = Statement(
+    lambda: (
+        Table.select(*_COLUMNS)
+        .join(User, on=User.id == Table.user_id)
+        .where((Table.organization_id == Slot("organization_id")) & (Table.user_id > Slot("after")))
+        .order_by(Table.user_id)
+        .limit(Slot("limit"))
+    ),
+    tuple,
+)
+# The assignments of a run of members, from `first` to `last`.
+ASSIGNMENTS = Statement(
+    lambda: (
+        MembershipRole.select(MembershipRole.user_id, MembershipRole.role_id, *roles.COLUMNS)
+        .join(
+            RoleTable,
+            JOIN.LEFT_OUTER,
+            on=(RoleTable.organization_id == MembershipRole.organization_id) & (RoleTable.id == MembershipRole.custom_role_id),
+        )
+        .where(
+            (MembershipRole.organization_id == Slot("organization_id"))
+            & (MembershipRole.user_id >= Slot("first"))
+            & (MembershipRole.user_id <= Slot("last"))
+        )
+    ),
+    assignment,
+)
+OWNERS = value(
+    lambda: Table.select(fn.COUNT(Table.user_id)).where(
+        (Table.organization_id == Slot("organization_id")) & (Table.role == MemberRole.OWNER.value)
+    )
+)
+BY_EMAIL = value(
+    lambda: (
+        Table.select(Table.user_id)
+        .join(User, on=User.id == Table.user_id)
+        .where((Table.organization_id == Slot("organization_id")) & (User.email == Slot("email")))
+        .limit(1)
+    )
+)
+INSERT = changing(
+    lambda: Table.insert(
+        {
+            Table.organization_id: Slot("organization_id"),
+            Table.user_id: Slot("user_id"),
+            Table.role: Slot("role"),
+            Table.revision: Slot("revision"),
+            Table.create_time: Slot("now"),
+            Table.update_time: Slot("now"),
+        }
+    ).on_conflict("nothing")
+)
+UPDATE = changing(
+    lambda: Table.update({Table.role: Slot("role"), Table.revision: Slot("revision"), Table.update_time: Slot("now")}).where(
+        _THIS()
+    )
+)
+DELETE = changing(lambda: Table.delete().where(_THIS()))
+ASSIGN = changing(
+    lambda: MembershipRole.insert(
+        {
+            MembershipRole.organization_id: Slot("organization_id"),
+            MembershipRole.user_id: Slot("user_id"),
+            MembershipRole.role_id: Slot("role_id"),
+            MembershipRole.custom_role_id: Slot("custom_role_id"),
+        }
+    )
+)
+UNASSIGN = changing(
+    lambda: MembershipRole.delete().where(
+        (MembershipRole.organization_id == Slot("organization_id"))
+        & (MembershipRole.user_id == Slot("user_id"))
+        & (MembershipRole.role_id == Slot("role_id"))
+    )
+)

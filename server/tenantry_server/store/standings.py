@@ -1,0 +1,79 @@
+"""Who a credential stands for and what it may do in an organization: always read, never cached."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..domain import principal as rules
+from ..domain.organizations import Organization
+from ..domain.permissions import Catalog
+from ..domain.principal import Access, Principal, PrincipalKind
+from ..domain.roles import MemberRole, Role
+from .database import Database
+from .queries import access
+from .values import milliseconds, words
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A valid credential: who calls, and what they may do in the organization that was asked for."""
+
+    principal: Principal
+    access: Access | None
+
+
+def authenticate(database: Database, catalog: Catalog, digest: str, organization_id: str, now: datetime) -> Known | None:
+    """By the digest of a token's secret; None when it is unknown or expired. `organization_id` may be empty."""
+    found = access.standing(database.rows(access.BY_DIGEST, digest=digest, organization_id=organization_id))
+    return _known(catalog, found, now)
+
+
+def access_of(
+    database: Database, catalog: Catalog, principal: Principal, organization: Organization, now: datetime
+) -> Access | None:
+    """What a principal who was authenticated before may do now, as the present transaction sees it."""
+    if principal.kind is PrincipalKind.PLATFORM:
+        return rules.access(catalog, principal, organization, member_role=None, roles=())
+    rows = database.rows(access.BY_TOKEN_ID, token_id=principal.credential_id, organization_id=organization.id)
+    known = _known(catalog, access.standing(rows), now)
+    return known.access if known else None
+
+
+def granter_access(
+    database: Database, catalog: Catalog, organization: Organization, *, user_id: str, token_id: str, now: datetime
+) -> Access | None:
+    """What the user, or the organization's own token, that answers for an invitation may do now."""
+    if not user_id:
+        rows = database.rows(access.BY_TOKEN_ID, token_id=token_id, organization_id=organization.id)
+        known = _known(catalog, access.standing(rows), now)
+        return known.access if known else None
+    rows = database.rows(access.OF_USER, organization_id=organization.id, user_id=user_id)
+    if not rows:
+        return None
+    return rules.access(
+        catalog,
+        Principal(kind=PrincipalKind.USER, user_id=user_id),
+        organization,
+        member_role=MemberRole(rows[0][0]),
+        roles=_roles(catalog, tuple((row[1], words(row[2]) if row[2] else None) for row in rows if row[1])),
+    )
+
+
+def _known(catalog: Catalog, found: access.Standing | None, now: datetime) -> Known | None:
+    if found is None or (found.expire_time is not None and found.expire_time <= milliseconds(now)):
+        return None
+    if found.organization is None:
+        return Known(found.principal, None)
+    roles = _roles(catalog, found.roles)
+    held = rules.access(catalog, found.principal, found.organization, member_role=found.member_role, roles=roles)
+    return Known(found.principal, held)
+
+
+def _roles(catalog: Catalog, found: tuple[tuple[str, tuple[str, ...] | None], ...]) -> tuple[Role, ...]:
+    """The roles, as far as rights need them. A system role that the catalog no longer has grants nothing."""
+    return tuple(
+        catalog.roles[role_id]
+        if permissions is None
+        else Role(id=role_id, organization_id="", name="", description="", permissions=permissions)
+        for role_id, permissions in found
+        if permissions is not None or role_id in catalog.roles
+    )

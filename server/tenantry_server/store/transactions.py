@@ -1,0 +1,302 @@
+"""The one way to change an organization.
+
+Every change is one transaction that begins with `UPDATE organizations SET revision = revision + 1`: the revision is at once
+the lock, the audit trail's sequence, the etag and the consistency token, so what the transaction then reads cannot change
+under it, on any engine and at any isolation level. The same transaction re-checks the caller's rights, writes exactly one
+audit event, and keeps the answer under the caller's request id, if there is one. A transaction that was certainly rolled
+back is run again, with growing random pauses, until the call's deadline; one whose commit may have happened is run again only
+under a request id, which makes it happen once.
+"""
+
+import json
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NoReturn, TypeVar
+
+import peewee
+
+from ..domain.audit import Changes
+from ..domain.call import Call
+from ..domain.clock import Clock
+from ..domain.errors import (
+    Conflict,
+    DatabaseUnavailable,
+    DeadlineExceeded,
+    EtagMismatch,
+    LimitExceeded,
+    OrganizationNotAccessible,
+    OutcomeUnknown,
+    RequestIdReused,
+    UserNotFound,
+)
+from ..domain.organizations import Organization
+from ..domain.permissions import Catalog
+from ..domain.principal import OPERATOR, Access, Level
+from . import answers
+from .database import Database
+from .faults import Fault, classify
+from .queries import audit, organizations
+from .standings import access_of
+from .values import milliseconds
+
+T = TypeVar("T")
+
+# How long an answer is kept under its request id.
+REMEMBERED_FOR = timedelta(hours=24)
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """What every change needs: where, when, and the catalog that rights are made of."""
+
+    database: Database
+    clock: Clock
+    catalog: Catalog
+
+
+class Change:
+    """A change in progress, inside its transaction."""
+
+    def __init__(self, store: Store, call: Call, now: datetime) -> None:
+        self.database = store.database
+        self.catalog = store.catalog
+        self.call = call
+        self.now = now
+        self._organization: Organization | None = None
+        self._access: Access | None = None
+        self._recorded = 0
+
+    @property
+    def organization(self) -> Organization:
+        """The organization as this transaction sees it, its revision the one that this change makes."""
+        assert self._organization is not None
+        return self._organization
+
+    @property
+    def access(self) -> Access:
+        """What the caller may do, as this transaction sees it."""
+        assert self._access is not None
+        return self._access
+
+    @property
+    def slots(self) -> dict[str, Any]:
+        """What most statements of a change need."""
+        organization = self.organization
+        return {
+            "organization_id": organization.id,
+            "revision": organization.revision,
+            "now": milliseconds(self.now),
+        }
+
+    def enter(self, organization: Organization, access: Access | None = None) -> None:
+        """Names the organization that this change is of."""
+        self._organization, self._access = organization, access
+
+    def ensure_etag(self, etag: str) -> None:
+        """Raises EtagMismatch when the caller expects another one. Every change of an object with an etag asks."""
+        if self.call.etag and self.call.etag != etag:
+            raise EtagMismatch(etag=self.call.etag)
+
+    def record(self, action: str, target_type: str, target_id: str, changes: Changes) -> None:
+        """Writes the audit event. Exactly one belongs to a change."""
+        principal = self.call.principal
+        self.database.run(
+            audit.INSERT,
+            organization_id=self.organization.id,
+            revision=self.organization.revision,
+            time=milliseconds(self.now),
+            actor_kind=principal.kind.value,
+            actor_id=principal.id,
+            credential_id=principal.credential_id,
+            action=action,
+            target_type=target_type,
+            target_id=target_id,
+            changes=json.dumps(changes, separators=(",", ":"), ensure_ascii=False),
+            call_id=self.call.call_id,
+        )
+        self._recorded += 1
+
+    def unchanged(self, answer: object) -> NoReturn:
+        """Ends the change with an answer and without a trace: there was nothing to do."""
+        raise _Ended(answer)
+
+    def ensure_recorded(self) -> None:
+        """A change without its one audit event is a mistake of ours, and does not happen."""
+        if self._recorded != 1:
+            raise RuntimeError(f"{self.call.method} wrote {self._recorded} audit events instead of one")
+
+
+def change(store: Store, call: Call, organization_id: str, body: Callable[[Change], T], answer: type[T]) -> T:
+    """Runs `body` as one change of an organization and returns its answer; `answer` is the answer's class.
+
+    Raises what the body raises, OrganizationNotAccessible, PermissionDenied facts when the caller's rights are gone,
+    RequestIdReused, Conflict, DeadlineExceeded, DatabaseUnavailable or OutcomeUnknown. Whatever is raised, nothing changed,
+    but for the last.
+    """
+
+    def enter(change: Change) -> None:
+        organization = bump(store.database, organization_id, change.now)
+        if organization is None:
+            raise OrganizationNotAccessible(organization_id=organization_id)
+        _replay(store.database, call, change.now, answer)
+        access = access_of(store.database, store.catalog, call.principal, organization, change.now)
+        if call.requirement.level is Level.SCOPED:
+            call.requirement.ensure_access(access, organization_id=organization_id)
+        change.enter(organization, access)
+
+    return _transact(store, call, enter, body)
+
+
+def create(store: Store, call: Call, user_id: str, body: Callable[[Change], T], answer: type[T]) -> T:
+    """Runs `body` as one change that creates an organization for a user, under the lock of what the user owns.
+
+    The body enters the organization that it makes. Raises like `change`, and UserNotFound.
+    """
+
+    def enter(change: Change) -> None:
+        if store.database.row(organizations.BUMP_USER, user_id=user_id) is None:
+            raise UserNotFound(user=user_id)
+        _replay(store.database, call, change.now, answer)
+
+    return _transact(store, call, enter, body)
+
+
+def create_user(store: Store, call: Call, body: Callable[[Change], T]) -> T:
+    """Runs `body` as one change that creates a user and their personal organization. Raises like `change`."""
+    return _transact(store, call, lambda change: None, body)
+
+
+def bump(database: Database, organization_id: str, now: datetime) -> Organization | None:
+    """Takes the organization's lock, by counting its revision; None when there is no such organization."""
+    return database.row(organizations.BUMP, organization_id=organization_id, now=milliseconds(now))
+
+
+class _Ended(Exception):
+    """Ends a transaction with an answer and without a trace."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+
+class _Again(Exception):
+    """Another transaction took the request id first: look at its answer."""
+
+
+def _transact(store: Store, call: Call, enter: Callable[[Change], None], body: Callable[[Change], T]) -> T:
+    def work() -> T:
+        change = Change(store, call, store.clock.now())
+        enter(change)
+        answer = body(change)
+        change.ensure_recorded()
+        if call.validate_only:
+            raise _Ended(answer)
+        if call.request_id:
+            _remember(store.database, call, change.now, answer)
+        return answer
+
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return _once(store.database, call.deadline, work)
+        except _Ended as rolled_back:
+            return rolled_back.answer  # type: ignore[return-value]
+        except _Again:
+            problem: Exception = Conflict()
+        except _CommitFailed as failure:
+            if not call.request_id:
+                raise OutcomeUnknown from failure.__cause__
+            problem = OutcomeUnknown()
+        except peewee.PeeweeException as error:
+            problem = _refusal(error)
+        wait = random.uniform(0, pause)
+        if time.monotonic() + wait >= call.deadline:
+            raise problem
+        time.sleep(wait)
+        pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+class _CommitFailed(Exception):
+    """The connection was lost while the commit was under way."""
+
+
+def _once(database: Database, deadline: float, work: Callable[[], T]) -> T:
+    """One try of a transaction. After an error the connection is clean again, or gone."""
+    if time.monotonic() >= deadline:
+        raise DeadlineExceeded
+    with database.writing(deadline):
+        committing = False
+        try:
+            database.begin()
+            result = work()
+            committing = True
+            database.commit()
+            return result
+        except BaseException as error:
+            fault = classify(error) if isinstance(error, peewee.PeeweeException) else None
+            _clean(database, broken=fault in (Fault.LOST, Fault.AMBIGUOUS))
+            if fault is Fault.AMBIGUOUS or (committing and fault is Fault.LOST):
+                raise _CommitFailed from error
+            raise
+
+
+def _clean(database: Database, *, broken: bool) -> None:
+    if not broken:
+        try:
+            database.rollback()
+            return
+        except peewee.PeeweeException:
+            pass
+    database.drop_connection()
+
+
+def _refusal(error: peewee.PeeweeException) -> Exception:
+    """What to tell the caller when there is no time left to try again; raises it at once when trying again is no use."""
+    match classify(error):
+        case Fault.RETRY:
+            return Conflict()
+        case Fault.LOST:
+            return DatabaseUnavailable()
+        case Fault.TIMEOUT:
+            raise DeadlineExceeded from error
+        case Fault.FULL:
+            raise LimitExceeded(limit="disk space", maximum="the disk") from error
+        case _:
+            raise error
+
+
+def _replay(database: Database, call: Call, now: datetime, answer: type[Any]) -> None:
+    """Ends the transaction with the first answer when the request id was used for the same request before."""
+    if not call.request_id or call.validate_only:
+        return
+    known = remembered(database, call, now)
+    if known is None:
+        return
+    if known.fingerprint != call.fingerprint:
+        raise RequestIdReused(request_id=call.request_id)
+    raise _Ended(answers.decode(answer, known.answer))
+
+
+def remembered(database: Database, call: Call, now: datetime) -> audit.Remembered | None:
+    """What is kept under the call's request id."""
+    return database.row(
+        audit.REMEMBERED,
+        principal_id=_owner(call),
+        request_id=call.request_id,
+        since=milliseconds(now - REMEMBERED_FOR),
+    )
+
+
+def _remember(database: Database, call: Call, now: datetime, answer: object) -> None:
+    key = {"principal_id": _owner(call), "request_id": call.request_id}
+    database.run(audit.FORGET, since=milliseconds(now - REMEMBERED_FOR), **key)
+    text = answers.encode(answer)
+    if not database.run(audit.REMEMBER, fingerprint=call.fingerprint, answer=text, now=milliseconds(now), **key):
+        raise _Again
+
+
+def _owner(call: Call) -> str:
+    return call.principal.id or OPERATOR.kind.value

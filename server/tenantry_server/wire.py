@@ -1,0 +1,62 @@
+"""The well-known protobuf types, for every edge."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from google.protobuf.struct_pb2 import Struct, Value
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from .domain.errors import InvalidRequest
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    """An instant."""
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message
+
+
+def moment(request: Message, field: str) -> datetime | None:
+    """The instant in a field, or None when it is absent. Raises InvalidRequest when no calendar has it."""
+    if not request.HasField(field):
+        return None
+    try:
+        return getattr(request, field).ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidRequest.of(field, "must be an instant between the years 1 and 9999", "TIMESTAMP") from None
+
+
+def struct(data: Mapping[str, Any]) -> Struct:
+    """A free-form object."""
+    message = Struct()
+    if data:
+        json_format.ParseDict(dict(data), message)
+    return message
+
+
+def value(data: Any) -> Value:
+    """Whatever JSON can hold."""
+    message = Value()
+    json_format.ParseDict(data, message)
+    return message
+
+
+def mapping(message: Struct, *, field: str) -> dict[str, Any]:
+    """A free-form object; whole numbers become integers, as JSON writes them. Raises InvalidRequest when it is not JSON."""
+    try:
+        return {key: _whole(item) for key, item in json_format.MessageToDict(message).items()}
+    except (ValueError, RecursionError, json_format.Error):
+        raise InvalidRequest.of(field, "must consist of JSON values", "JSON") from None
+
+
+def _whole(item: Any) -> Any:
+    if isinstance(item, float) and item.is_integer():
+        return int(item)
+    if isinstance(item, dict):
+        return {key: _whole(inner) for key, inner in item.items()}
+    if isinstance(item, list):
+        return [_whole(inner) for inner in item]
+    return item
