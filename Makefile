@@ -50,3 +50,39 @@ proto: $(VENV)/.dev ## Generate the Python API package and the descriptor set fr
 	  --mypy_out=quiet:$(GENERATED) --mypy_grpc_out=quiet:$(GENERATED) $(PROTOS)
 	$(PROTOC) --python_out=$(GENERATED) buf/validate/validate.proto
 	$(PROTOC) --include_imports --descriptor_set_out=gateway/tenantry.binpb $(PROTOS) $(DETAILS)
+
+.PHONY: gateway
+gateway: $(VENV)/.dev ## Render gateway/envoy.yaml from the descriptor set
+	python gateway/render.py
+
+# -- checks ----------------------------------------------------------------------------------------------------------
+
+.PHONY: lint
+lint: $(VENV)/.dev ## Check style, types, protos, the architecture, and that generated files are current
+	ruff check .
+	ruff format --check .
+	mypy server/tenantry_server gateway/render.py tests
+	buf lint
+	buf format --diff --exit-code --path proto/tenantry
+	pytest -c tests/pytest.ini -q tests/unit/test_architecture.py
+	$(MAKE) --no-print-directory drift
+
+.PHONY: drift
+drift: proto gateway
+	@git diff --exit-code --stat -- $(GENERATED) gateway && test -z "$$(git status --porcelain -- $(GENERATED) gateway)" \
+	  || { echo "Generated files are not current: commit what 'make proto gateway' made."; exit 1; }
+
+.PHONY: test
+test: $(VENV)/.dev ## Run all tests, on SQLite and PostgreSQL (FILTER=… for some of them)
+	pytest -c tests/pytest.ini -n auto $(if $(FILTER),-k "$(FILTER)")
+
+.PHONY: format
+format: $(VENV)/.dev ## Format Python and protos
+	ruff check -q --fix .
+	ruff format .
+	buf format -w --path proto/tenantry
+
+.PHONY: clean
+clean: ## Remove the environment, caches and local data
+	rm -rf $(VENV) .data .mypy_cache .ruff_cache .pytest_cache .hypothesis server/*.egg-info clients/python/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

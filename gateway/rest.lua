@@ -1,18 +1,21 @@
--- Gives the transcoder's answers their REST form. Filters see answers from last to first, and this one is listed before
--- the transcoder, so it gets the JSON that the transcoder made. What it must know of a method is in the filter_context of
--- the method's route, rendered from the proto:
---   dialect  whose error bodies to use         status  of a success
---   empty    true: a success has no body       unwrap  the one field that becomes the whole body
--- Objects of Envoy's go stale whenever the script waits for a body or for trailers: they are fetched again afterwards.
+-- Gives the transcoder's answers their REST form. It is listed before the transcoder, and filters see answers from last to
+-- first: it gets the JSON that the transcoder made. What it must know of a method is the filter_context of the method's
+-- route, which gateway/render.py takes from the proto:
+--   dialect  whose error bodies to use             status  of a success
+--   empty    true when a success has no body       unwrap  the one field that becomes the whole body
+-- What Envoy lends goes stale when the script waits, for a body or for trailers, and must be fetched again afterwards.
+
+-- How gRPC is to be spoken is for the transcoder to say; from a REST client, these only break the call.
+local GRPC_REQUEST = { "grpc-encoding", "grpc-accept-encoding", "grpc-timeout" }
 
 -- What tells of the gRPC behind.
-local INTERNAL = {
-  "grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-accept-encoding", "grpc-encoding",
+local GRPC_RESPONSE = {
+  "grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding", "grpc-accept-encoding",
   "x-http-status", "x-http-body",
 }
 
-local function remove_internal(headers)
-  for _, name in ipairs(INTERNAL) do headers:remove(name) end
+local function remove(headers, names)
+  for _, name in ipairs(names) do headers:remove(name) end
 end
 
 -- Only HTTP/2 clients would see them.
@@ -20,7 +23,7 @@ local function remove_trailers(handle)
   local trailers, names = handle:trailers(), {}
   if trailers == nil then return end
   for name in pairs(trailers) do names[#names + 1] = name end
-  for _, name in ipairs(names) do trailers:remove(name) end
+  remove(trailers, names)
 end
 
 local function body_of(handle)
@@ -29,11 +32,11 @@ local function body_of(handle)
 end
 
 local function escaped(text)
-  return (text:gsub('[%c"\\\127-\255]', function(c) return string.format("\\u%04x", c:byte()) end))
+  return (text:gsub('[%c"\\\127-\255]', function(char) return string.format("\\u%04x", char:byte()) end))
 end
 
--- The dialect's answer to a failure without a body of the server's: grpc's own, a crash, a deadline. The virtual host's
--- metadata has the bodies of all dialects by status.
+-- The dialect's answer to an error that comes without one: grpc's own, a crash, a passed deadline. The virtual host's
+-- metadata has these bodies, by dialect and status.
 local function own_answer(handle, dialect, status, path)
   local answers = handle:virtualHost():metadata():get(dialect)
   if answers[status] == nil then status = "500" end
@@ -45,22 +48,24 @@ local function own_answer(handle, dialect, status, path)
   return status, (answers[status]:gsub("%$(%a+)", words))
 end
 
--- Status and body of a failure; nothing when the answer is Envoy's own and has its form already.
+-- Status and body of an error; nothing when it is Envoy's own, which local_reply_config has formed already.
 local function failure(handle, facts, path)
   local dialect, headers = facts:get("dialect"), handle:headers()
   local status, body = headers:get("x-http-status"), headers:get("x-http-body")
   if status ~= nil and body ~= nil then return status, body end
   status = headers:get(":status")
-  if headers:get("content-type") == "application/json" and body_of(handle):sub(1, 8) ~= '{"code":' then return nil end
+  -- The transcoder's is a google.rpc.Status, or still gRPC when that has details of an unknown type.
+  local is_json = headers:get("content-type") == "application/json"
+  if is_json and body_of(handle):sub(1, 8) ~= '{"code":' then return nil end
   return own_answer(handle, dialect, status, path)
 end
 
 -- Status and body of a success; no body when the method returns nothing.
 local function success(handle, facts)
-  local status, field = facts:get("status"), facts:get("unwrap")
-  if facts:get("empty") then return status, nil end
+  local status, field, empty = facts:get("status"), facts:get("unwrap"), facts:get("empty")
+  if empty then return status, nil end
   local body = body_of(handle)
-  -- {"field":value}, and nothing else in it: no parser is needed
+  -- It is {"field":value} and nothing else, so that no parser is needed.
   if field ~= nil then body = body:sub(#field + 5, -2) end
   return status, body
 end
@@ -68,16 +73,24 @@ end
 local function answer(handle, status, body)
   handle:body(true):setBytes(body or "")
   local headers = handle:headers()
-  remove_internal(headers)
+  remove(headers, GRPC_RESPONSE)
   headers:replace(":status", status)
   if body ~= nil then headers:replace("content-type", "application/json") else headers:remove("content-type") end
   if status == "204" then headers:remove("content-length") end
   remove_trailers(handle)
 end
 
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  local kind = headers:get("content-type") or ""
+  if kind:sub(1, 16) ~= "application/grpc" then remove(headers, GRPC_REQUEST) end
+end
+
 function envoy_on_response(handle)
-  local facts, path = handle:filterContext(), handle:requestHeaders():get("x-envoy-original-path")
-  if facts:get("dialect") == nil or path == nil then return end  -- native gRPC, or it never came to a method
+  local facts = handle:filterContext()
+  if facts:get("dialect") == nil then return end  -- it did not come to a dialect's method
+  local path = handle:requestHeaders():get("x-envoy-original-path")
+  if path == nil then return end  -- native gRPC or gRPC-Web
   local form = handle:headers():get(":status") == "200" and success or failure
   local status, body = form(handle, facts, path)
   if status ~= nil then answer(handle, status, body) end

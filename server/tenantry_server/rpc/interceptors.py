@@ -330,10 +330,10 @@ def _bearer(metadata: Any) -> str:
 
 def _violation(found: Any) -> Violation:
     path = ""
-    for element in found.field.elements:
+    for element in found.field.elements if found.field else ():
         path += ("." if path else "") + element.field_name
-        if element.HasField("index"):
-            path += f"[{element.index}]"
+        if element.subscript is not None:
+            path += f"[{element.subscript.value}]"
     return Violation(path, found.message, found.rule_id.upper().replace(".", "_"))
 
 

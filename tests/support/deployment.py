@@ -1,0 +1,68 @@
+"""A server over a database, in this process: the full chain, on a real port."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from tenantry_server import bootstrap, logs
+from tenantry_server.bootstrap import Server, Services
+from tenantry_server.config import load_catalog
+from tenantry_server.services.service import Limits
+from tenantry_server.store.database import Database, open_database
+from tenantry_server.store.schema import migrate
+
+from .clock import MovableClock
+
+CATALOG = load_catalog()
+# Tests found more organizations than a person may, and reach the limits by setting others.
+LIMITS = Limits(organizations_per_user=1000)
+
+
+@dataclass
+class Deployment:
+    """A running server, and what is behind it."""
+
+    engine: str
+    url: str
+    database: Database
+    clock: MovableClock
+    services: Services
+    server: Server
+    channel: grpc.Channel
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"127.0.0.1:{self.server.port}"
+
+    def close(self) -> None:
+        """Stops it."""
+        self.channel.close()
+        self.server.stop(grace=1)
+
+
+def deploy(
+    engine: str,
+    url: str,
+    *,
+    limits: Limits = LIMITS,
+    make: Callable[..., Server] = Server,
+    prepare: Callable[[Services], Any] | None = None,
+) -> Deployment:
+    """Migrates a fresh database and serves it. `make` may build a weakened server, for negative controls."""
+    logs.configure(logging.CRITICAL)
+    database = open_database(url)
+    migrate(database)
+    clock = MovableClock()
+    services = bootstrap.wire(database, CATALOG, limits, clock)
+    if prepare is not None:
+        prepare(services)
+    server = make(services, address="127.0.0.1:0")
+    server.start()
+    channel = grpc.insecure_channel(f"127.0.0.1:{server.port}")
+    return Deployment(engine, url, database, clock, services, server, channel)

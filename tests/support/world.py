@@ -1,0 +1,146 @@
+"""People and organizations to test with. Everything is made through the services or the API, under fresh names."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from tenantry_server.domain import call as calls
+from tenantry_server.domain.organizations import OrganizationState
+from tenantry_server.store.invariants import breaches
+from tenantry_server.store.models import Organization as OrganizationTable
+from tenantry_server.store.values import milliseconds
+
+from .deployment import Deployment
+from .rpc import Client
+
+_NUMBERS = itertools.count(1)
+
+OWNER, MEMBER = "MEMBER_ROLE_OWNER", "MEMBER_ROLE_MEMBER"
+# System roles that tests assign.
+DEVELOPER = "00000000000000000000000001"  # sandbox:write
+SANDBOXES_ADMIN = "00000000000000000000000002"  # sandbox:write, sandbox:delete
+AUDITOR = "00000000000000000000000007"  # audit-log:read
+
+
+def fresh(name: str) -> str:
+    """A name that nothing else has."""
+    return f"{name}{os.getpid()}x{next(_NUMBERS)}"
+
+
+@dataclass
+class Person:
+    """A user with a token that narrows nothing, and a client that uses it."""
+
+    id: str
+    email: str
+    personal_organization_id: str
+    token: str
+    rpc: Client
+
+
+class World:
+    """Makes people, organizations, memberships, roles and tokens in a deployment."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self.deployment = deployment
+        self.services = deployment.services
+        self.clock = deployment.clock
+
+    def person(self, name: str = "person", *, verified: bool = True, email: str = "") -> Person:
+        """A new user."""
+        operator = calls.operator("test")
+        made = self.services.users.create(
+            operator, email=email or f"{fresh(name)}@example.com", name=name.title(), email_verified=verified
+        )
+        token = self.services.api_tokens.create(operator, user_id=made.user.id).secret
+        client = Client(self.deployment.channel, token)
+        return Person(made.user.id, made.user.email, made.personal_organization.id, token, client)
+
+    def token(
+        self,
+        person: Person | None = None,
+        *,
+        organization_id: str = "",
+        permissions: Sequence[str] | None = None,
+        lifetime: timedelta | None = None,
+    ) -> str:
+        """Another token: of a person, bound to an organization or not, or of an organization alone."""
+        return self.services.api_tokens.create(
+            calls.operator("test"),
+            user_id=person.id if person else "",
+            organization_id=organization_id,
+            permissions=permissions,
+            lifetime=lifetime,
+        ).secret
+
+    def client(self, token: str = "") -> Client:
+        """A client with a token, or with none."""
+        return Client(self.deployment.channel, token)
+
+    def organization(self, owner: Person, name: str = "Acme") -> Any:
+        """A collaborative organization; answers with its message."""
+        return owner.rpc("OrganizationService.CreateOrganization", name=name)
+
+    def join(self, organization: Any, owner: Person, person: Person, *role_ids: str, role: str = MEMBER) -> Any:
+        """Makes a person a member."""
+        return owner.rpc(
+            "MemberService.AddMember",
+            organization_id=organization.id,
+            user_id=person.id,
+            role=role,
+            assigned_role_ids=role_ids,
+        )
+
+    def member(self, organization: Any, owner: Person, *role_ids: str, role: str = MEMBER) -> Person:
+        """A new user who is a member."""
+        person = self.person("member")
+        self.join(organization, owner, person, *role_ids, role=role)
+        return person
+
+    def role(self, organization: Any, owner: Person, *permissions: str, name: str = "Custom") -> Any:
+        """A role of the organization."""
+        return owner.rpc(
+            "RoleService.CreateRole", organization_id=organization.id, name=name, permissions=permissions
+        )
+
+    def invite(self, organization: Any, inviter: Person, email: str, *role_ids: str, role: str = MEMBER, **more: Any) -> Any:
+        """An invitation."""
+        return inviter.rpc(
+            "InvitationService.CreateInvitation",
+            organization_id=organization.id,
+            email=email,
+            role=role,
+            assigned_role_ids=role_ids,
+            **more,
+        )
+
+    def set_state(self, organization_id: str, state: OrganizationState) -> None:
+        """Suspends an organization, or makes it active, behind the API's back."""
+        query = OrganizationTable.update({OrganizationTable.state: state.value}).where(OrganizationTable.id == organization_id)
+        with self.deployment.database.reading():
+            query.execute(self.deployment.database)
+
+    def events(self, organization: Any, owner: Person) -> list[Any]:
+        """The audit trail, the newest first."""
+        return list(
+            owner.rpc("AuditService.ListAuditEvents", organization_id=organization.id, page_size=1000).events
+        )
+
+    def revision(self, organization_id: str) -> int:
+        """The organization's revision, read behind the API's back."""
+        query = OrganizationTable.select(OrganizationTable.revision).where(OrganizationTable.id == organization_id)
+        with self.deployment.database.reading():
+            return int(query.tuples().execute(self.deployment.database)[0][0])
+
+    def now_ms(self) -> int:
+        """The clock's present, as the database keeps it."""
+        return milliseconds(self.clock.now())
+
+    def breaches(self) -> list[Any]:
+        """Broken invariants, anywhere in the database."""
+        return list(breaches(self.deployment.database, self.services.store.catalog))
