@@ -67,14 +67,20 @@ lint: $(VENV)/.dev ## Check style, types, protos, the architecture, and that gen
 	pytest -c tests/pytest.ini -q tests/unit/test_architecture.py
 	$(MAKE) --no-print-directory drift
 
+STATE = find $(GENERATED)/tenantry $(GENERATED)/buf gateway -type f -not -path '*__pycache__*' | LC_ALL=C sort | xargs sha256sum
+
 .PHONY: drift
-drift: proto gateway
-	@git diff --exit-code --stat -- $(GENERATED) gateway && test -z "$$(git status --porcelain -- $(GENERATED) gateway)" \
-	  || { echo "Generated files are not current: commit what 'make proto gateway' made."; exit 1; }
+drift: $(VENV)/.dev ## Check that the generated files are what the protos and gateway/render.py make
+	@before=$$($(STATE)); $(MAKE) -s --no-print-directory proto gateway; after=$$($(STATE)); \
+	  diff <(echo "$$before") <(echo "$$after") || { echo "Generated files were not current; now they are: commit them."; exit 1; }
 
 .PHONY: test
 test: $(VENV)/.dev ## Run all tests, on SQLite and PostgreSQL (FILTER=… for some of them)
 	pytest -c tests/pytest.ini -n auto $(if $(FILTER),-k "$(FILTER)")
+
+.PHONY: bench
+bench: $(VENV)/.dev ## Measure what calls cost, as ratios to an empty call; writes tests/benchmarks/report.md
+	cd tests && PYTHONWARNINGS=ignore python -m benchmarks.bench
 
 .PHONY: format
 format: $(VENV)/.dev ## Format Python and protos

@@ -272,7 +272,7 @@ def answers_for_lua() -> Json:
     """The bodies as JSON text, by dialect and status, for errors of the server that come without one."""
     words = {"path": "$path", "timestamp": "$timestamp"}
     return {
-        name: {str(status): json.dumps(filled(dialect.error, status, **words)) for status in ANSWERS}
+        name: {str(status): json.dumps(filled(dialect.error, status, **words), separators=(",", ":")) for status in ANSWERS}
         for name, dialect in DIALECTS.items()
     }
 

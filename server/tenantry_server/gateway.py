@@ -102,7 +102,8 @@ class Gateway:
         config.write_text(json.dumps(self._config(self._folder)), encoding="utf-8")
         command = [
             *(_binary(), "-c", str(config), "--disable-hot-restart", "--concurrency", "2"),
-            *("--log-level", "warning", "--log-format", "envoy %l: %v"),
+            # http logs every request that is too large as an error; the access log has it anyway.
+            *("--log-level", "warning", "--component-log-level", "http:critical", "--log-format", "envoy %l: %v"),
             *("--drain-strategy", "immediate", "--drain-time-s", "5", "--file-flush-interval-msec", "200"),
         ]
         if sys.platform == "linux":

@@ -140,7 +140,7 @@ def open_database(url: str) -> Database:
     parts = urlsplit(url)
     if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
         path = Path(unquote(parts.path[1:]))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return SqliteDatabase(path)
     if parts.scheme in ("postgresql", "postgres"):
         return PostgresDatabase("postgresql" + url[len(parts.scheme) :])
