@@ -61,7 +61,7 @@ gateway: $(VENV)/.dev ## Render gateway/envoy.yaml from the descriptor set
 lint: $(VENV)/.dev ## Check style, types, protos, the architecture, and that generated files are current
 	ruff check .
 	ruff format --check .
-	mypy server/tenantry_server gateway/render.py tests
+	mypy server/tenantry_server gateway tests
 	buf lint
 	buf format --diff --exit-code --path proto/tenantry
 	pytest -c tests/pytest.ini -q tests/unit/test_architecture.py

@@ -47,7 +47,8 @@ from .rest.dotenv.members import MembersServicer as DotenvMembers
 from .rest.dotenv.organizations import OrganizationsServicer as DotenvOrganizations
 from .rpc import interceptors, policy
 from .rpc.audit import AuditServicer
-from .rpc.interceptors import ErrorRenderer, Interceptor
+from .rpc.interceptor import Interceptor
+from .rpc.interceptors import ErrorRenderer
 from .rpc.invitations import InvitationsServicer
 from .rpc.members import MembersServicer
 from .rpc.organizations import OrganizationsServicer
@@ -73,6 +74,9 @@ _QUEUE = 8
 _OPTIONS = (
     ("grpc.max_concurrent_streams", 1024),
     ("grpc.max_receive_message_length", 1 << 20),
+    # Above what the gateway lets through; below the hard limit, grpc refuses at random from the soft one on.
+    ("grpc.max_metadata_size", 32 << 10),
+    ("grpc.absolute_max_metadata_size", 64 << 10),
     # Connections stick to the process that accepted them, so ageing spreads them anew.
     ("grpc.max_connection_age_ms", 300_000),
     ("grpc.max_connection_age_grace_ms", 30_000),

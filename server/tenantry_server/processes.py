@@ -4,7 +4,6 @@ On SIGTERM or SIGINT a server first says over grpc.health.v1 that it is going, w
 then refuses calls and lets the running ones finish: behind the gateway no call fails.
 """
 
-import ctypes
 import signal
 import socket
 import subprocess
@@ -13,12 +12,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from typing import Any
 
 import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from .bootstrap import Server, wire
+from .children import spawn
 from .config import Settings, load_catalog
 from .gateway import Gateway
 from .store.database import open_database
@@ -30,7 +31,6 @@ _NOTICE = 2.5
 _GRACE = 10.0
 _START_TIME = 30.0
 _RESTART_PAUSE = 1.0
-_PR_SET_PDEATHSIG = 1
 
 
 class ProcessError(Exception):
@@ -126,16 +126,12 @@ def wait_until_serving(address: str, alive: Callable[[], bool]) -> None:
     raise ProcessError("the server did not start; its log says why")
 
 
-def _spawn(*arguments: str) -> subprocess.Popen[bytes]:
-    """One of our own commands as a child: out of reach of the terminal's Ctrl-C, and gone when we are."""
-    return subprocess.Popen(  # noqa: S603
-        [sys.executable, "-m", "tenantry_server", *arguments],
-        start_new_session=True,
-        preexec_fn=lambda: ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),  # noqa: PLW1509
-    )
+def _spawn(*arguments: str) -> "subprocess.Popen[Any]":
+    """One of our own commands as a child."""
+    return spawn([sys.executable, "-m", "tenantry_server", *arguments])
 
 
-def _end(children: list[subprocess.Popen[bytes]]) -> None:
+def _end(children: "list[subprocess.Popen[Any]]") -> None:
     for child in children:
         if child.poll() is None:
             child.terminate()

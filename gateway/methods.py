@@ -1,0 +1,118 @@
+"""The methods of the descriptor set, with what their options say of REST; checked, because Envoy would not notice."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from google.api import annotations_pb2, http_pb2
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorSet, MethodDescriptorProto
+from replies import DIALECTS
+
+from tenantry.policy.v1 import policy_pb2
+
+Json = dict[str, Any]
+
+
+class Refused(ValueError):
+    """The descriptors ask for something that Envoy would serve wrongly, mostly without noticing."""
+
+
+def require(holds: bool, complaint: str) -> None:
+    """Refuses to render unless it holds."""
+    if not holds:
+        raise Refused(complaint)
+
+
+class Binding(NamedTuple):
+    """One verb and path of a method."""
+
+    verb: str
+    template: str
+    body: str
+
+    @property
+    def variables(self) -> set[str]:
+        """The request fields that the path sets."""
+        return set(re.findall(r"{(.*?)}", self.template))
+
+    @property
+    def shape(self) -> str:
+        """The template without names. In byte order, as routes must be, a literal segment precedes a variable."""
+        return re.sub(r"{.*?}", "{}", self.template)
+
+
+class Rpc(NamedTuple):
+    """A method. A dialect's has bindings, and facts for gateway/rest.lua."""
+
+    path: str
+    streaming: bool
+    request: dict[str, str]
+    bindings: tuple[Binding, ...] = ()
+    facts: Json | None = None
+
+
+def read(descriptors: FileDescriptorSet) -> list[Rpc]:
+    """Every method of the set, checked."""
+    fields = dict(pair for file in descriptors.file for pair in fields_of(f".{file.package}", file.message_type))
+    rpcs = []
+    for file in descriptors.file:
+        dialect = next((name for name in DIALECTS if file.package.startswith(f"tenantry.rest.{name}.")), None)
+        for service in file.service:
+            full = f"{file.package}.{service.name}"
+            require(dialect is not None or file.package == "tenantry.v1", f"{full} is of no dialect, and not of the core")
+            for method in service.method:
+                streaming = method.client_streaming or method.server_streaming
+                rpc = Rpc(f"/{full}/{method.name}", streaming, fields[method.input_type])
+                rpcs.append(with_options(rpc, dialect, method, fields[method.output_type]) if dialect else rpc)
+    refuse_clashes(rpcs)
+    return rpcs
+
+
+def fields_of(scope: str, types: Iterable[DescriptorProto]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every message's fields, with their JSON names."""
+    for message in types:
+        yield f"{scope}.{message.name}", {field.name: field.json_name for field in message.field}
+        yield from fields_of(f"{scope}.{message.name}", message.nested_type)
+
+
+def with_options(rpc: Rpc, dialect: str, method: MethodDescriptorProto, response: dict[str, str]) -> Rpc:
+    """A dialect's method, with what its options say."""
+    rest, empty = method.options.Extensions[policy_pb2.rest], method.output_type == ".google.protobuf.Empty"
+    bindings = tuple(bindings_of(method.options.Extensions[annotations_pb2.http]))
+    require(bool(bindings), f"{rpc.path} has no google.api.http rule")
+    require(method.options.HasExtension(policy_pb2.rest), f"{rpc.path} has no (tenantry.policy.v1.rest) option")
+    require(not rpc.streaming, f"{rpc.path} is a stream, which has no REST form")
+    require(not rest.unwrap or [*response] == [rest.unwrap], f"{rpc.path} unwraps {rest.unwrap}, not its response's only field")
+    require(rest.status == 0 or 200 <= rest.status < 300, f"{rpc.path} has status {rest.status}, which is no success")
+    require(empty or rest.status != 204, f"{rpc.path} has status 204, but its response is not google.protobuf.Empty")
+    for binding in bindings:
+        speaker = next((name for name, each in DIALECTS.items() if binding.template.startswith(each.prefix)), None)
+        require(speaker == dialect, f"{rpc.path} has the path {binding.template}, which is not one of {dialect}'s")
+        unknown = sorted(binding.variables - rpc.request.keys())
+        require(not unknown, f"{rpc.path} has path variables that are no fields of its request: {', '.join(unknown)}")
+    facts = {"dialect": dialect, "status": str(rest.status or 200), "empty": empty, "unwrap": response.get(rest.unwrap)}
+    return rpc._replace(bindings=bindings, facts={name: fact for name, fact in facts.items() if fact})
+
+
+def bindings_of(rule: http_pb2.HttpRule) -> Iterator[Binding]:
+    """The verbs and paths of a google.api.http rule."""
+    for each in (rule, *rule.additional_bindings):
+        if each.HasField("custom"):
+            yield Binding(each.custom.kind, each.custom.path, each.body)
+        elif verb := each.WhichOneof("pattern"):
+            yield Binding(verb.upper(), getattr(each, verb), each.body)
+
+
+def refuse_clashes(rpcs: list[Rpc]) -> None:
+    """Refuses what methods only get wrong together."""
+    bound = [(rpc, binding) for rpc in rpcs for binding in rpc.bindings]
+    owners: dict[tuple[str, str], str] = {}
+    for rpc, binding in bound:
+        owner = owners.setdefault((binding.verb, binding.shape), rpc.path)
+        require(owner == rpc.path, f"{binding.verb} {binding.template} is both {owner} and {rpc.path}")
+    # The names of path variables are ignored in every query: a query must not override the path.
+    hidden = {name for _, binding in bound for name in binding.variables}
+    for rpc, binding in bound:
+        queried = set() if binding.body == "*" else rpc.request.keys() - binding.variables - {binding.body}
+        lost = sorted(queried & hidden)
+        require(not lost, f"{rpc.path} takes from the query what elsewhere is a path variable: {', '.join(lost)}")
