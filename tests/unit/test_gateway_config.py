@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import methods
 import pytest
 import render
 import replies
@@ -89,7 +90,7 @@ def test_envoy_accepts_the_file() -> None:
 def test_every_method_is_routed_natively() -> None:
     named = {f"/{full}/{method.name}" for full, service in services("tenantry.") for method in service.method}
     assert set(BY_METHOD) == named
-    assert all(route["match"]["headers"] == [render.GRPC] for route in BY_METHOD.values())
+    assert all(route["match"]["headers"] == [replies.GRPC] for route in BY_METHOD.values())
 
 
 def test_only_the_dialects_are_transcoded() -> None:
@@ -138,7 +139,7 @@ def test_every_other_route_has_a_timeout() -> None:
 
 
 def test_query_parameters_cannot_override_path_variables() -> None:
-    variables = {name for rpc in render.read(DESCRIPTORS) for binding in rpc.bindings for name in binding.variables}
+    variables = {name for rpc in methods.read(DESCRIPTORS) for binding in rpc.bindings for name in binding.variables}
     camel = {"".join(part.title() if index else part for index, part in enumerate(name.split("_"))) for name in variables}
     assert "organization_id" in variables
     assert FILTERS["grpc_json_transcoder"]["ignored_query_parameters"] == sorted(variables | camel)
@@ -151,11 +152,11 @@ def test_body_fields_cannot_override_path_variables() -> None:
 def test_what_is_not_transcoded_never_reaches_the_server() -> None:
     assert FILTERS["grpc_json_transcoder"]["request_validation_options"]["reject_unknown_method"] is True
     for route in ROUTES:
-        is_grpc = route["match"].get("headers", [])[:1] == [render.GRPC]
+        is_grpc = route["match"].get("headers", [])[:1] == [replies.GRPC]
         is_path = "safe_regex" in route["match"]
         is_preflight = {"name": "access-control-request-method", "present_match": True} in route["match"].get("headers", [])
         assert "direct_response" in route or is_grpc or is_path or is_preflight
-    last, grpc = ROUTES[-1], [route for route in ROUTES if route["match"] == {"prefix": "/", "headers": [render.GRPC]}]
+    last, grpc = ROUTES[-1], [route for route in ROUTES if route["match"] == {"prefix": "/", "headers": [replies.GRPC]}]
     assert last["match"] == {"prefix": "/"}
     assert [route["direct_response"]["status"] for route in (last, *grpc)] == [404, 404]
 
@@ -273,9 +274,9 @@ def test_malformed_json_is_422_in_dotenv_and_400_in_daytona() -> None:
 
 
 def test_failures_of_the_server_reveal_nothing_of_it() -> None:
-    for status, answer in render.ANSWERS.items():
+    for status, answer in replies.ANSWERS.items():
         assert "%" not in answer.message, status
     native = MAPPERS[0]
-    assert native["filter"]["and_filter"]["filters"][0] == replies.on(render.GRPC)
+    assert native["filter"]["and_filter"]["filters"][0] == replies.on(replies.GRPC)
     assert native["filter"]["and_filter"]["filters"][-1] == replies.status_is("GE", 500)
-    assert native["body_format_override"] == {"text_format_source": {"inline_string": render.ANSWERS[503].message}}
+    assert native["body_format_override"] == {"text_format_source": {"inline_string": replies.ANSWERS[503].message}}

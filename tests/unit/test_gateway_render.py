@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import methods
 import pytest
 import render
 from google.api import annotations_pb2, http_pb2
@@ -77,7 +78,7 @@ REFUSED = {
 @pytest.mark.parametrize("reason", REFUSED)
 def test_render_refuses(reason: str) -> None:
     descriptors, complaint = REFUSED[reason]
-    with pytest.raises(render.Refused) as refusal:
+    with pytest.raises(methods.Refused) as refusal:
         render.render(descriptors)
     assert complaint in str(refusal.value)
 
