@@ -14,8 +14,8 @@ from pathlib import Path
 from string import Template
 
 import yaml
-from methods import Binding, Json, Refused, Rpc, read
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from methods import Binding, Json, Refused, Rpc, read
 from replies import ANSWERS, GRPC, HEALTH, MAX_REQUEST_BYTES, TIME, answers_for_lua, mappers, present
 
 FOLDER = Path(__file__).resolve().parent

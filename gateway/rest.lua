@@ -14,6 +14,14 @@ local GRPC_RESPONSE = {
   "x-http-status", "x-http-body",
 }
 
+-- Each worker of Envoy has a table of its own at an address of its own.
+math.randomseed(tonumber(tostring({}):match("0x(%x+)"), 16) + os.time())
+
+-- Whether the server takes over this id of a request.
+local function is_fit(id)
+  return #id >= 8 and #id <= 64 and id:find("%w") ~= nil and id:find("[^%w-]") == nil
+end
+
 local function remove(headers, names)
   for _, name in ipairs(names) do headers:remove(name) end
 end
@@ -84,6 +92,10 @@ function envoy_on_request(handle)
   local headers = handle:headers()
   local kind = headers:get("content-type") or ""
   if kind:sub(1, 16) ~= "application/grpc" then remove(headers, GRPC_REQUEST) end
+  -- Answer, logs and audit trail must agree about the id.
+  if not is_fit(headers:get("x-request-id") or "") then
+    headers:replace("x-request-id", string.format("%x-%08x%08x", handle:timestamp(), math.random(0, 2^32 - 1), math.random(0, 2^32 - 1)))
+  end
 end
 
 function envoy_on_response(handle)

@@ -19,7 +19,7 @@ from .domain.errors import TenantryError
 from .gateway import GatewayError
 from .processes import ProcessError
 from .rpc.policy import PolicyError
-from .store.database import Database, open_database
+from .store.database import Database, DatabaseFailure, open_database
 from .store.invariants import breaches
 from .store.schema import SchemaError, ensure_current, migrate
 
@@ -39,6 +39,8 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except _REFUSALS as refusal:
             raise click.ClickException(_text(refusal)) from refusal
+        except DatabaseFailure as error:
+            raise click.ClickException(f"the database cannot be used: {str(error).splitlines()[0]}") from error
 
 
 def _text(refusal: Exception) -> str:

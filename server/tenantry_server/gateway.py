@@ -24,6 +24,7 @@ from .children import spawn
 _FOLDER = Path(__file__).resolve().parents[2] / "gateway"
 _FILE_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
 _START_SECONDS = 30.0
+_LONGEST_FOLDER = 60
 
 
 class GatewayError(Exception):
@@ -90,7 +91,7 @@ class Gateway:
     # -- start ---------------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="tenantry-gateway-"))
+        self._folder = _private_folder()
         config = self._folder / "envoy.json"
         config.write_text(json.dumps(self._config(self._folder)), encoding="utf-8")
         command = [
@@ -173,6 +174,12 @@ class Gateway:
         bound = listener["local_address"]["socket_address"]
         host = f"[{bound['address']}]" if ":" in bound["address"] else bound["address"]
         return f"{host}:{bound['port_value']}"
+
+
+def _private_folder() -> Path:
+    """A fresh folder, ours alone, whose path is short enough for a socket in it (108 bytes, unix(7))."""
+    usual = tempfile.gettempdir()
+    return Path(tempfile.mkdtemp(prefix="tenantry-gateway-", dir=usual if len(usual) < _LONGEST_FOLDER else "/tmp"))  # noqa: S108
 
 
 def _binary() -> str:

@@ -19,14 +19,16 @@ def timestamp(moment: datetime) -> Timestamp:
     return message
 
 
-def moment(request: Message, field: str) -> datetime | None:
-    """The instant in a field, or None when it is absent. Raises InvalidRequest when no calendar has it."""
+def moment(request: Message, field: str, *, within: str = "") -> datetime | None:
+    """The instant in a field, or None when it is absent. Raises InvalidRequest when no calendar has it; `within` is the path
+    to the message.
+    """
     if not request.HasField(field):
         return None
     try:
         return getattr(request, field).ToDatetime(UTC)
     except (ValueError, OverflowError):
-        raise InvalidRequest.of(field, "must be an instant between the years 1 and 9999", "TIMESTAMP") from None
+        raise InvalidRequest.of(within + field, "must be an instant between the years 1 and 9999", "TIMESTAMP") from None
 
 
 def struct(data: Mapping[str, Any]) -> Struct:

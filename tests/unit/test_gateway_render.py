@@ -1,6 +1,8 @@
 """What render.py refuses to render, and Envoy as a child process."""
 
 import socket
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,16 +97,31 @@ def test_render_takes_what_differs_from_the_refused_only_there() -> None:
 # -- Envoy as a child --------------------------------------------------------------------------------------------------
 
 
-def test_the_gateway_starts_on_a_free_port_and_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+@pytest.fixture
+def short_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where temporary folders are made, by a path short enough for sockets."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        yield Path(folder)
+
+
+def test_a_long_path_to_temporary_files_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    long = tmp_path / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+    with Gateway(http_address="127.0.0.1:0", grpc_address="127.0.0.1:1", access_log="/dev/null") as gateway:
+        assert gateway.poll() is None
+
+
+def test_the_gateway_starts_on_a_free_port_and_leaves_nothing_behind(short_folder: Path) -> None:
     with Gateway(http_address="127.0.0.1:0", grpc_address="127.0.0.1:1", access_log="/dev/null") as gateway:
         host, port = gateway.address.split(":")
         socket.create_connection((host, int(port))).close()
         assert gateway.poll() is None
-        (folder,) = tmp_path.iterdir()
+        (folder,) = short_folder.iterdir()
         assert folder.stat().st_mode & 0o777 == 0o700
     assert gateway.poll() is not None
-    assert list(tmp_path.iterdir()) == []
+    assert list(short_folder.iterdir()) == []
 
 
 def test_a_port_in_use_is_named() -> None:

@@ -13,8 +13,10 @@ from .roles import Role
 # A field, before and after: what JSON can hold.
 Changes = dict[str, tuple[Any, Any]]
 
-# What a record says of itself rather than of a change.
-_BOOKKEEPING = frozenset({"id", "organization_id", "revision", "create_time", "update_time", "organization_name"})
+# What a record says of itself rather than of a change. Who grants what an invitation offers is the event's actor.
+_BOOKKEEPING = frozenset(
+    "id organization_id revision create_time update_time organization_name granter_user_id granter_token_id".split()
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

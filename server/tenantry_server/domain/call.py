@@ -28,6 +28,8 @@ class Call:
     # How a change is to be carried out, from the request's fields of the same names.
     request_id: str = ""
     fingerprint: str = ""
+    # Which item of a batch this is a change of, told apart from the others under the same request id.
+    item: int | None = None
     validate_only: bool = False
     etag: str = ""
 

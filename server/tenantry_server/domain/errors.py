@@ -21,24 +21,23 @@ A fact's reason is its class name in upper case; the public list, with the metad
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
-
-# What the caller sent is repeated up to here: an answer has to stay small.
-_LONGEST = 200
 
 
 class TenantryError(Exception):
     """A refusal that the caller may know about: `reason`, `message` and `metadata` are public."""
 
     reason: ClassVar[str]
+    # What the caller sent is repeated up to here: an answer has to stay small.
+    longest: ClassVar[int] = 200
     text: ClassVar[str] = "{}"
 
     def __init_subclass__(cls) -> None:
         cls.reason = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).upper()
 
     def __init__(self, **metadata: str) -> None:
-        self.metadata = {key: value[:_LONGEST] for key, value in metadata.items()}
+        self.metadata = {key: value[: self.longest] for key, value in metadata.items()}
         self.message = self.text.format(**self.metadata)
         super().__init__(self.message)
 
@@ -58,7 +57,7 @@ class InvalidRequest(TenantryError):
     text = "invalid request: {fields}"
 
     def __init__(self, violations: Iterable[Violation]) -> None:
-        self.violations = tuple(violations)
+        self.violations = tuple(replace(v, description=v.description[: self.longest]) for v in violations)
         super().__init__(fields=",".join(dict.fromkeys(v.field for v in self.violations)))
 
     @classmethod
@@ -92,6 +91,7 @@ class OrganizationSuspended(PermissionDenied):
 
 
 class PermissionMissing(PermissionDenied):
+    longest = 4000
     text = "permission missing: {permissions}"
 
 
@@ -100,6 +100,7 @@ class PrincipalKindNotAllowed(PermissionDenied):
 
 
 class GrantExceedsOwn(PermissionDenied):
+    longest = 4000
     text = "nobody grants what they do not hold: {permissions}"
 
 

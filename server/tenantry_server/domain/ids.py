@@ -25,7 +25,7 @@ def new() -> str:
 
 def find(text: str) -> str | None:
     """The canonical spelling of a ULID or UUID in any letter case, or None when the text is neither."""
-    upper = text.upper()
+    upper = text.upper() if text.isascii() else ""
     if _ULID.fullmatch(upper):
         return upper
     if _UUID.fullmatch(upper):

@@ -21,8 +21,8 @@ from .roles import MemberRole, Role
 
 MAX_LIFETIME = timedelta(days=3653)
 
-# Who may have made an invitation: what its maker must still hold, one of them, when it is accepted.
-MAKERS = frozenset({"invitation:create", "member:create"})
+# Who may have set an invitation last: what they must still hold, one of them, when it is accepted.
+MAKERS = frozenset({"invitation:create", "invitation:update", "member:create"})
 
 
 class InvitationState(StrEnum):
@@ -97,6 +97,7 @@ def expiry(now: datetime, wanted: datetime | None, *, lifetime: timedelta, field
     """The expire time: as wanted, or a lifetime from now. Raises InvalidRequest when it is past or too far away."""
     if wanted is None:
         return now + lifetime
+    wanted = clock.floor(wanted)
     if not now < wanted <= now + MAX_LIFETIME:
         raise InvalidRequest.of(field, "must lie in the future, at most ten years from now", "EXPIRE_TIME")
-    return clock.floor(wanted)
+    return wanted

@@ -40,26 +40,32 @@ class Organization:
 
 
 def masked(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration as it may be shown: values of `otel.headers` become asterisks."""
-    headers = _headers(config)
-    if headers is None:
+    """The configuration as it may be shown: values of `otel.headers` become asterisks; headers that are no mapping, all."""
+    if not _has_headers(config):
         return dict(config)
-    return {**config, "otel": {**config["otel"], "headers": dict.fromkeys(headers, MASK)}}
+    headers = config["otel"]["headers"]
+    shown = dict.fromkeys(headers, MASK) if isinstance(headers, Mapping) else MASK
+    return {**config, "otel": {**config["otel"], "headers": shown}}
 
 
 def unmasked(config: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration as it is to be stored: a header value of asterisks keeps what is stored under its name."""
-    headers, kept = _headers(config), _headers(stored) or {}
-    if headers is None:
+    if not _has_headers(config):
         return dict(config)
-    merged = {
-        name: kept.get(name, value) if isinstance(value, str) and _ASTERISKS.fullmatch(value) else value
-        for name, value in headers.items()
-    }
+    headers = config["otel"]["headers"]
+    kept = stored["otel"]["headers"] if _has_headers(stored) else headers
+    if isinstance(headers, Mapping):
+        known = kept if isinstance(kept, Mapping) else {}
+        merged: Any = {name: known.get(name, value) if _is_mask(value) else value for name, value in headers.items()}
+    else:
+        merged = kept if _is_mask(headers) else headers
     return {**config, "otel": {**config["otel"], "headers": merged}}
 
 
-def _headers(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _has_headers(config: Mapping[str, Any]) -> bool:
     otel = config.get("otel")
-    headers = otel.get("headers") if isinstance(otel, Mapping) else None
-    return headers if isinstance(headers, Mapping) else None
+    return isinstance(otel, Mapping) and "headers" in otel
+
+
+def _is_mask(value: Any) -> bool:
+    return isinstance(value, str) and _ASTERISKS.fullmatch(value) is not None

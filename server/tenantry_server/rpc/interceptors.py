@@ -15,6 +15,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -52,6 +53,9 @@ ErrorRenderer = Callable[[TenantryError | None, Call, Mapping[str, str]], list[t
 
 _DEADLINE = 15.0
 _IDEMPOTENCY_KEY = "idempotency-key"
+# Longest batch: Validation, which comes later, refuses longer ones.
+_MOST_ITEMS = 100
+_LONGEST_KEY = 100
 
 
 class RequestContext(Interceptor):
@@ -195,18 +199,20 @@ class Authorization(Interceptor):
                 try:
                     requirement.ensure_access(call.access, organization_id=request.organization_id)
                 except PermissionDenied:
-                    if not self._is_repetition(call):
+                    if not self._is_repetition(call, len(getattr(request, "items", ()))):
                         raise
         yield
 
-    def _is_repetition(self, call: Call) -> bool:
-        """Whether the change was made before under its request id. A change can cost the caller the right to it (who leaves
-        is no member any more), and its repetition gets the first answer all the same.
+    def _is_repetition(self, call: Call, items: int) -> bool:
+        """Whether the change, or one item of the batch, was made before under its request id. A change can cost the caller
+        the right to it (who leaves is no member any more), and its repetition gets the first answer all the same.
         """
-        if not call.request_id or call.validate_only:
+        if not call.request_id or call.validate_only or not call.request_id.isprintable():  # it is not validated yet
             return False
-        known = remembered(self._store.database, call, self._store.clock.now())
-        return known is not None and known.fingerprint == call.fingerprint
+        database, now = self._store.database, self._store.clock.now()
+        parts = [replace(call, item=item) for item in range(min(items, _MOST_ITEMS))] or [call]
+        known = (remembered(database, part, now) for part in parts)
+        return any(answer is not None and answer.fingerprint == call.fingerprint for answer in known)
 
 
 class Validation(Interceptor):
@@ -256,12 +262,17 @@ def _call_id(sent: str) -> str:
 
 def _note_change(call: Call, request: Message, metadata: Mapping[str, str]) -> None:
     """How the change is to be carried out: from the request's own fields or, in a dialect, from its headers."""
-    call.request_id = getattr(request, "request_id", "") or metadata.get(_IDEMPOTENCY_KEY, "")[:100]
+    call.request_id = getattr(request, "request_id", "") or _key(metadata.get(_IDEMPOTENCY_KEY, ""))
     call.validate_only = getattr(request, "validate_only", False)
     call.etag = getattr(request, "etag", "")
     if call.request_id:
         body = call.method.encode() + b"\0" + request.SerializeToString(deterministic=True)
         call.fingerprint = hashlib.sha256(body).hexdigest()
+
+
+def _key(sent: str) -> str:
+    """A header's key, no longer than that of a request: its digest, where it is."""
+    return sent if len(sent) <= _LONGEST_KEY else hashlib.sha256(sent.encode()).hexdigest()
 
 
 def _bearer(metadata: Any) -> str:

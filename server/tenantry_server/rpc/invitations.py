@@ -29,13 +29,14 @@ class InvitationsServicer(InvitationServiceServicer):
         self._now: Callable[[], datetime] = invitations.store.clock.now
 
     def CreateInvitation(self, request: pb.CreateInvitationRequest, context: Context) -> invitation_pb2.Invitation:
-        return self._render(self._invitations.create(current.get(), _wanted(request)))
+        return _made(self._invitations.create(current.get(), _wanted(request)))
 
     def BatchCreateInvitations(
         self, request: pb.BatchCreateInvitationsRequest, context: Context
     ) -> pb.BatchCreateInvitationsResponse:
-        results = self._invitations.create_batch(current.get(), [_wanted(item) for item in request.items])
-        return pb.BatchCreateInvitationsResponse(results=map(self._result, results))
+        wanted = [_wanted(item, within=f"items[{index}].") for index, item in enumerate(request.items)]
+        results = self._invitations.create_batch(current.get(), wanted)
+        return pb.BatchCreateInvitationsResponse(results=map(_result, results))
 
     def GetInvitation(self, request: pb.GetInvitationRequest, context: Context) -> invitation_pb2.Invitation:
         return self._render(self._invitations.get(current.get(), invitation_id=request.invitation_id))
@@ -52,7 +53,7 @@ class InvitationsServicer(InvitationServiceServicer):
             "assigned_role_ids": lambda: list(request.assigned_role_ids),
             "expire_time": lambda: moment(request, "expire_time"),
         }
-        return self._render(
+        return _made(
             self._invitations.update(
                 current.get(),
                 invitation_id=request.invitation_id,
@@ -61,10 +62,10 @@ class InvitationsServicer(InvitationServiceServicer):
         )
 
     def ResendInvitation(self, request: pb.ResendInvitationRequest, context: Context) -> invitation_pb2.Invitation:
-        return self._render(self._invitations.resend(current.get(), invitation_id=request.invitation_id))
+        return _made(self._invitations.resend(current.get(), invitation_id=request.invitation_id))
 
     def CancelInvitation(self, request: pb.CancelInvitationRequest, context: Context) -> invitation_pb2.Invitation:
-        return self._render(self._invitations.cancel(current.get(), invitation_id=request.invitation_id))
+        return _made(self._invitations.cancel(current.get(), invitation_id=request.invitation_id))
 
     def ListMyInvitations(self, request: pb.ListMyInvitationsRequest, context: Context) -> pb.ListMyInvitationsResponse:
         page = self._invitations.list_mine(current.get(), convert.page(request))
@@ -74,24 +75,30 @@ class InvitationsServicer(InvitationServiceServicer):
         return pb.CountMyInvitationsResponse(count=self._invitations.count_mine(current.get()))
 
     def AcceptInvitation(self, request: pb.AcceptInvitationRequest, context: Context) -> invitation_pb2.Invitation:
-        return self._render(self._invitations.accept(current.get(), invitation_id=request.invitation_id))
+        return _made(self._invitations.accept(current.get(), invitation_id=request.invitation_id))
 
     def DeclineInvitation(self, request: pb.DeclineInvitationRequest, context: Context) -> invitation_pb2.Invitation:
-        return self._render(self._invitations.decline(current.get(), invitation_id=request.invitation_id))
+        return _made(self._invitations.decline(current.get(), invitation_id=request.invitation_id))
 
     def _render(self, record: Invitation) -> invitation_pb2.Invitation:
         return convert.invitation(record, self._now())
 
-    def _result(self, result: Invitation | TenantryError) -> pb.BatchCreateInvitationsResponse.Result:
-        if isinstance(result, TenantryError):
-            return pb.BatchCreateInvitationsResponse.Result(error=status_of(result))
-        return pb.BatchCreateInvitationsResponse.Result(invitation=self._render(result))
+
+def _made(record: Invitation) -> invitation_pb2.Invitation:
+    """An invitation as a change left it: its repetition, later, shows the same."""
+    return convert.invitation(record, record.update_time)
 
 
-def _wanted(request: Any) -> InvitationRequest:
+def _result(result: Invitation | TenantryError) -> pb.BatchCreateInvitationsResponse.Result:
+    if isinstance(result, TenantryError):
+        return pb.BatchCreateInvitationsResponse.Result(error=status_of(result))
+    return pb.BatchCreateInvitationsResponse.Result(invitation=_made(result))
+
+
+def _wanted(request: Any, *, within: str = "") -> InvitationRequest:
     return InvitationRequest(
         email=request.email,
         role=convert.member_role(request.role),
         assigned_role_ids=list(request.assigned_role_ids),
-        expire_time=moment(request, "expire_time"),
+        expire_time=moment(request, "expire_time", within=within),
     )

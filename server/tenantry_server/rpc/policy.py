@@ -94,6 +94,8 @@ def _requirement(core: MethodDescriptor, catalog: Catalog) -> Requirement:
     access = core.GetOptions().Extensions[policy_pb2.access]
     if unknown := set(access.permissions) - catalog.all:
         raise PolicyError(f"{core.full_name} requires unknown permissions: {', '.join(sorted(unknown))}")
+    if access.level not in _LEVELS or not set(access.principals) <= _KINDS.keys():
+        raise PolicyError(f"{core.full_name} declares an access that this version does not know")
     level = _LEVELS[access.level]
     if level is Level.PLATFORM:
         kinds = frozenset({PrincipalKind.PLATFORM})

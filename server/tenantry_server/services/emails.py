@@ -4,6 +4,8 @@ The local part in Unicode NFC and lower case, the domain in its ASCII form (IDNA
 keep their meaning: aliases are different addresses.
 """
 
+from unicodedata import normalize
+
 from email_validator import EmailNotValidError, validate_email
 
 from ..domain.errors import InvalidRequest
@@ -15,4 +17,5 @@ def canonical(address: str, *, field: str) -> str:
         checked = validate_email(address.strip(), check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError as error:
         raise InvalidRequest.of(field, "must be an e-mail address", "EMAIL") from error
-    return f"{checked.local_part.lower()}@{checked.ascii_domain.lower()}"
+    # Lower case of NFC need not be NFC again.
+    return f"{normalize('NFC', checked.local_part.lower())}@{checked.ascii_domain.lower()}"

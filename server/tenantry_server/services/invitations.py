@@ -1,41 +1,35 @@
 """Invitations, on the organization's side and on the invitee's."""
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ..domain import ids
 from ..domain.audit import Changes
-from ..domain.audit import changes as differences
 from ..domain.call import Call
 from ..domain.errors import (
     AlreadyMember,
     EmailNotVerified,
     InvitationNotFound,
-    InvitationPending,
-    InviterLostAuthority,
-    LimitExceeded,
     OrganizationSuspended,
     TenantryError,
 )
 from ..domain.etags import etag
-from ..domain.invitations import MAKERS, Invitation, InvitationState, Move, expiry, move
-from ..domain.membership import Grant, ensure_holds, ensure_shared
+from ..domain.invitations import Invitation, InvitationState, Move, expiry, move
+from ..domain.membership import Grant, ensure_holds
 from ..domain.organizations import OrganizationState
 from ..domain.paging import Page
 from ..domain.principal import Principal
 from ..domain.roles import MemberRole
 from ..store.queries import invitations as statements
-from ..store.queries import members as member_statements
-from ..store.standings import granter_access
 from ..store.statements import Row
 from ..store.transactions import Change, change
 from ..store.values import milliseconds
 from . import emails
-from .assignments import by_holder, custom_id, roles_of
+from .assignments import by_holder, roles_of
 from .memberships import join
-from .service import MAX_LIST, Limits, PageRequest, Service, changes, whole
+from .offers import ensure_inviter_may_grant, ensure_may_be_invited, granter_token, invite, offer, write
+from .service import MAX_LIST, PageRequest, Service, changes, whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +103,11 @@ class Invitations(Service):
     @changes
     def resend(self, change: Change, *, invitation_id: str) -> Invitation:
         """Starts the lifetime anew. Who does so answers for all that the invitation grants."""
-        before = self._load(change, invitation_id)
-        revived = before.state_at(change.now) is InvitationState.EXPIRED
+        stored = self._load(change, invitation_id)
+        before = replace(stored, state=stored.state_at(change.now))
         move(before, Move.RESEND, change.now)
         grant = self._grant(change, before.role, [role.id for role in before.assigned_roles])
-        if revived:
+        if before.state is InvitationState.EXPIRED:
             ensure_may_be_invited(change, self.limits, before.email)
         expires = expiry(change.now, None, lifetime=self.limits.invitation_lifetime, field="expire_time")
         return self._granted_anew(change, "invitation.resend", before, grant, expires)
@@ -170,16 +164,21 @@ class Invitations(Service):
     def _as_invitee(self, call: Call, invitation_id: str, body: Callable[[Change], Invitation]) -> Invitation:
         """A change by the person who has verified the invited address."""
         email = _verified_email(call.principal)
-        row = self.database.row(statements.TO_ADDRESS, email=email, invitation_id=ids.find_or_nil(invitation_id))
-        if row is None or row[1] == OrganizationState.DELETED:
+        known = ids.find_or_nil(invitation_id)
+        organization_id = self.database.row(statements.TO_ADDRESS, email=email, invitation_id=known)
+        if organization_id is None:
             raise InvitationNotFound(invitation_id=invitation_id)
-        return change(self.store, call, row[0], body, Invitation)
+
+        def while_there(change: Change) -> Invitation:
+            if change.organization.state is OrganizationState.DELETED:
+                raise InvitationNotFound(invitation_id=invitation_id)
+            return body(change)
+
+        return change(self.store, call, organization_id, while_there, Invitation)
 
     def _create_one(self, call: Call, index: int, request: InvitationRequest) -> Invitation | TenantryError:
-        request_id = f"{call.request_id}/{index}" if call.request_id else ""
-        part = dataclasses.replace(call, request_id=request_id, fingerprint=f"{call.fingerprint}/{index}")
         try:
-            return self.create(part, request)
+            return self.create(replace(call, item=index), request)
         except TenantryError as refusal:
             return refusal
 
@@ -233,7 +232,7 @@ class Invitations(Service):
             revision=change.organization.revision,
             update_time=change.now,
         )
-        return _write(change, action, before, after, more)
+        return write(change, action, before, after, more)
 
     def _granted_anew(self, change: Change, action: str, before: Invitation, grant: Grant, expire_time: datetime) -> Invitation:
         after = replace(
@@ -245,115 +244,12 @@ class Invitations(Service):
             revision=change.organization.revision,
             update_time=change.now,
             granter_user_id=change.call.principal.user_id,
-            granter_token_id=_granter_token(change.call.principal),
+            granter_token_id=granter_token(change.call.principal),
         )
         if before.assigned_roles != after.assigned_roles:
             change.database.run(statements.UNOFFER, organization_id=after.organization_id, invitation_id=after.id)
-            _offer(change, after)
-        return _write(change, action, before, after)
-
-
-def invite(change: Change, limits: Limits, email: str, grant: Grant, expire_time: datetime | None) -> Invitation:
-    """Makes an invitation of a canonical address, inside a change. The grant has been judged already."""
-    expires = expiry(change.now, expire_time, lifetime=limits.invitation_lifetime, field="expire_time")
-    ensure_may_be_invited(change, limits, email)
-    principal = change.call.principal
-    invitation = Invitation(
-        id=ids.new(),
-        organization_id=change.organization.id,
-        organization_name=change.organization.name,
-        email=email,
-        state=InvitationState.PENDING,
-        role=grant.role,
-        assigned_roles=grant.assigned_roles,
-        inviter_email=principal.email,
-        expire_time=expires,
-        revision=change.organization.revision,
-        create_time=change.now,
-        update_time=change.now,
-        granter_user_id=principal.user_id,
-        granter_token_id=_granter_token(principal),
-    )
-    now = milliseconds(change.now)
-    made = change.database.run(
-        statements.INSERT,
-        id=invitation.id,
-        organization_id=invitation.organization_id,
-        email=email,
-        state=invitation.state.value,
-        role=grant.role.value,
-        inviter_email=invitation.inviter_email,
-        granter_user_id=invitation.granter_user_id,
-        granter_token_id=invitation.granter_token_id,
-        expire_time=milliseconds(expires),
-        revision=invitation.revision,
-        create_time=now,
-        update_time=now,
-    )
-    if not made:
-        raise InvitationPending(email=email)
-    _offer(change, invitation)
-    change.record("invitation.create", "invitation", invitation.id, differences(None, invitation))
-    return invitation
-
-
-def ensure_may_be_invited(change: Change, limits: Limits, email: str) -> None:
-    """Refuses personal organizations, members, and one pending invitation too many; an overdue one makes way."""
-    ensure_shared(change.organization)
-    organization_id, now = change.organization.id, milliseconds(change.now)
-    if change.database.row(member_statements.BY_EMAIL, organization_id=organization_id, email=email):
-        raise AlreadyMember(email=email)
-    if change.database.row(statements.PENDING_TO, organization_id=organization_id, email=email, now=now):
-        raise InvitationPending(email=email)
-    change.database.run(statements.CLOSE_OVERDUE, organization_id=organization_id, email=email, now=now)
-    pending = change.database.one(statements.COUNT_PENDING, organization_id=organization_id, now=now)
-    if pending >= limits.pending_invitations:
-        raise LimitExceeded(limit="pending invitations", maximum=str(limits.pending_invitations))
-
-
-def ensure_inviter_may_grant(change: Change, invitation: Invitation, grant: Grant) -> None:
-    """Who answers for the invitation must still be able to make it. Raises InviterLostAuthority."""
-    held = granter_access(
-        change.database,
-        change.catalog,
-        change.organization,
-        user_id=invitation.granter_user_id,
-        token_id=invitation.granter_token_id,
-        now=change.now,
-    )
-    if held is None or not MAKERS & held.permissions or not held.permissions >= grant.permissions(change.catalog.all):
-        raise InviterLostAuthority(invitation_id=invitation.id)
-
-
-def _granter_token(principal: Principal) -> str:
-    """A person answers for what they granted, through whatever credential; an organization's own token for itself."""
-    return "" if principal.user_id else principal.credential_id
-
-
-def _write(change: Change, action: str, before: Invitation, after: Invitation, more: Changes | None = None) -> Invitation:
-    change.database.run(
-        statements.UPDATE,
-        invitation_id=after.id,
-        state=after.state.value,
-        role=after.role.value,
-        granter_user_id=after.granter_user_id,
-        granter_token_id=after.granter_token_id,
-        expire_time=milliseconds(after.expire_time),
-        **change.slots,
-    )
-    change.record(action, "invitation", after.id, differences(before, after) | (more or {}))
-    return after
-
-
-def _offer(change: Change, invitation: Invitation) -> None:
-    for role in invitation.assigned_roles:
-        change.database.run(
-            statements.OFFER,
-            organization_id=invitation.organization_id,
-            invitation_id=invitation.id,
-            role_id=role.id,
-            custom_role_id=custom_id(role),
-        )
+            offer(change, after)
+        return write(change, action, before, after)
 
 
 def _verified_email(principal: Principal) -> str:

@@ -26,8 +26,8 @@ from ..store.queries.users import UserRow
 from ..store.transactions import Change
 from . import emails
 from .assignments import by_holder, roles_of
-from .invitations import invite
 from .memberships import count_owners, end_membership, join, load_member, set_access
+from .offers import ensure_room, invite
 from .service import MAX_LIST, PageRequest, Service, changes, whole
 
 
@@ -78,6 +78,8 @@ class Members(Service):
         address = emails.canonical(email, field="email")
         grant = self._named_grant(change, role)
         told = "member:read" in change.access.permissions
+        if not told:
+            ensure_room(change, self.limits)  # or the limit would tell who needs an invitation
         user = change.database.row(user_statements.VERIFIED, email=address, verified=True)
         try:
             if user is None:

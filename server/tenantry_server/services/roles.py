@@ -125,14 +125,14 @@ class Roles(Service):
     def delete(self, change: Change, *, role_id: str, unassign: bool) -> RoleDeletion:
         """Deletes a role; with `unassign`, also one that members or pending invitations have."""
         role = self._changing(change, role_id)
-        key = {"organization_id": change.organization.id, "role_id": role.id}
-        holders = tuple(change.database.rows(statements.HOLDERS, **key))
-        offers = tuple(change.database.rows(statements.OFFERS, **key))
+        slots = {"role_id": role.id, **change.slots}
+        holders = tuple(change.database.rows(statements.HOLDERS, **slots))
+        offers = tuple(change.database.rows(statements.OFFERS, **slots))
         if (holders or offers) and not unassign:
             raise RoleAssigned(role_id=role.id, members=str(len(holders)), invitations=str(len(offers)))
-        change.database.run(statements.UNASSIGN, **key)
-        change.database.run(statements.UNOFFER, **key)
-        change.database.run(statements.DELETE, **key)
+        for statement in (statements.TOUCH_HOLDERS, statements.TOUCH_OFFERS, statements.UNASSIGN, statements.UNOFFER):
+            change.database.run(statement, **slots)
+        change.database.run(statements.DELETE, **slots)
         lost: Changes = {name: (list(ids_), []) for name, ids_ in (("members", holders), ("invitations", offers)) if ids_}
         change.record("role.delete", "role", role.id, {**differences(role, None), **lost})
         return RoleDeletion(change.organization.revision, holders, offers)

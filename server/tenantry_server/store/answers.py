@@ -1,4 +1,7 @@
-"""Answers as JSON, to be kept under a request id and given again: dataclasses of plain values, instants and enumerations."""
+"""Answers as JSON, to be kept under a request id and given again: dataclasses of plain values, instants and enumerations.
+
+What a record keeps out of its `repr` is a secret, and is not kept: a repetition gets its default instead.
+"""
 
 import dataclasses
 import json
@@ -20,14 +23,14 @@ def encode(answer: Any) -> str:
 
 
 def decode(kind: type[T], text: str) -> T:
-    """The answer again: equal to what was encoded."""
+    """The answer again: equal to what was encoded, its secrets aside."""
     result: T = _rich(kind, json.loads(text))
     return result
 
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value) if field.repr}
     if isinstance(value, datetime):
         return milliseconds(value)
     if isinstance(value, Enum):
@@ -42,7 +45,7 @@ def _plain(value: Any) -> Any:
 @cache
 def _fields(kind: type) -> dict[str, Any]:
     hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind) if field.repr}
 
 
 def _rich(kind: Any, value: Any) -> Any:

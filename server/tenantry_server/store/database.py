@@ -11,16 +11,23 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import peewee
+import psycopg
 from playhouse.postgres_ext import Psycopg3Database
+from psycopg.conninfo import conninfo_to_dict
 
 from ..domain.errors import DeadlineExceeded
+from .faults import Fault, classify
 from .statements import Statement
 
 T = TypeVar("T")
 
+# What is raised when the database cannot be reached or used.
+DatabaseFailure = peewee.OperationalError
+
+_WRONG_URL = "must be sqlite:///file or postgresql://…"
 _SQLITE_PRAGMAS = {
     "journal_mode": "wal",
     # An acknowledged revocation survives a power loss.
@@ -39,25 +46,58 @@ _POSTGRES_PARAMETERS: dict[str, Any] = {
     "keepalives_count": 3,
 }
 
+# How long a process waits for another that migrates the same file, in seconds.
+_LONGEST_MIGRATION = 3600.0
+# The number that processes on PostgreSQL agree on.
+_MIGRATION_LOCK = 7_361_746_238
+
+
+class _Thread(threading.local):
+    """What a thread is doing: its transaction's deadline while it has one."""
+
+    deadline: float | None = None
+
 
 class Database(peewee.Database):
     """What Tenantry adds to a Peewee database."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._thread = _Thread()
+        super().__init__(*args, **kwargs)
 
     def reading(self) -> AbstractContextManager[Any]:
         """Held while a statement is executed and its rows are fetched."""
         return nullcontext()
 
-    def writing(self, deadline: float) -> AbstractContextManager[Any]:
+    @contextmanager
+    def writing(self, deadline: float) -> Iterator[None]:
         """Held by a transaction that changes something. Raises DeadlineExceeded when its turn comes too late."""
-        return nullcontext()
+        self._thread.deadline = deadline
+        try:
+            yield
+        finally:
+            self._thread.deadline = None
+
+    def migrating(self) -> AbstractContextManager[Any]:
+        """Held by the one process that changes the schema."""
+        raise NotImplementedError
 
     def rows(self, statement: Statement[T], **values: Any) -> list[T]:
-        """All rows of a statement."""
+        """All rows of a statement. Outside a transaction, a connection that died since it was last used is replaced."""
         text, parameters = statement.sql(self, values)
-        with self.reading():
-            rows = self.execute_sql(text, parameters).fetchall()
+        try:
+            rows = self._fetch(text, parameters)
+        except peewee.PeeweeException as error:
+            if self._thread.deadline is not None or classify(error) is not Fault.LOST:
+                raise
+            self.drop_connection()
+            rows = self._fetch(text, parameters)
         make = statement.make
         return [make(row) for row in rows]
+
+    def _fetch(self, text: str, parameters: list[Any]) -> list[Any]:
+        with self.reading():
+            return list(self.execute_sql(text, parameters).fetchall())
 
     def row(self, statement: Statement[T], **values: Any) -> T | None:
         """The first row of a statement, or None."""
@@ -115,11 +155,14 @@ class SqliteDatabase(Database, peewee.SqliteDatabase):
         if not self._writers.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise DeadlineExceeded
         try:
-            with self._file.open("a") as file:
+            with super().writing(deadline), self._file.open("a") as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 yield
         finally:
             self._writers.release()
+
+    def migrating(self) -> AbstractContextManager[Any]:
+        return self.writing(time.monotonic() + _LONGEST_MIGRATION)
 
     def begin(self, lock_type: str | None = None) -> None:
         super().begin("IMMEDIATE")
@@ -131,17 +174,45 @@ class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
     def __init__(self, url: str) -> None:
         super().__init__(url, **_POSTGRES_PARAMETERS)
 
+    @contextmanager
+    def migrating(self) -> Iterator[None]:
+        self.execute_sql("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
+        try:
+            yield
+        finally:
+            self.execute_sql("SELECT pg_advisory_unlock(%s)", (_MIGRATION_LOCK,))
+
+    def begin(self) -> None:
+        if self._thread.deadline is None:
+            super().begin()
+            return
+        # Who waits for a lock waits until the call's deadline; unlike a statement, a commit is never cut short by it.
+        left = max(1, int((self._thread.deadline - time.monotonic()) * 1000))
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+            self.cursor().execute(f"BEGIN; SET LOCAL lock_timeout = {left}", prepare=False)
+
 
 def open_database(url: str) -> Database:
     """The database of a URL: `sqlite:///relative/file`, `sqlite:////absolute/file` or `postgresql://…`.
 
     Nothing is connected yet. Raises ValueError, without the URL's password, when the URL is neither.
     """
-    parts = urlsplit(url)
+    parts = _parts(url)
     if parts.scheme == "sqlite" and not parts.netloc and len(parts.path) > 1:
         path = Path(unquote(parts.path[1:]))
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return SqliteDatabase(path)
     if parts.scheme in ("postgresql", "postgres"):
         return PostgresDatabase("postgresql" + url[len(parts.scheme) :])
-    raise ValueError("must be sqlite:///file or postgresql://…")
+    raise ValueError(_WRONG_URL)
+
+
+def _parts(url: str) -> SplitResult:
+    """The parts of a URL that can be read; what others say of one that cannot would repeat it."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme.startswith("postgres"):
+            conninfo_to_dict(url)
+        return parts
+    except (ValueError, psycopg.ProgrammingError):
+        raise ValueError(_WRONG_URL) from None

@@ -25,13 +25,13 @@ class Fault(Enum):
 _STATES = {
     "40001": Fault.RETRY,  # serialization failure
     "40P01": Fault.RETRY,  # deadlock
-    "55P03": Fault.RETRY,  # lock not available
     "40003": Fault.AMBIGUOUS,  # statement completion unknown
     "25006": Fault.LOST,  # read-only: a demoted primary
     "53300": Fault.LOST,  # too many connections
     "57P01": Fault.LOST,  # admin shutdown
     "57P02": Fault.LOST,  # crash shutdown
     "57P03": Fault.LOST,  # cannot connect now
+    "55P03": Fault.TIMEOUT,  # lock not available before the call's deadline
     "57014": Fault.TIMEOUT,  # query cancelled
     "53100": Fault.FULL,  # disk full
 }

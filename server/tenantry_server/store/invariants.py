@@ -1,10 +1,13 @@
 """What must be true of the data at every moment, as SQL that finds where it is not."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ..domain import ids
+from ..domain.errors import InvalidRequest
 from ..domain.permissions import Catalog
+from ..domain.roles import ensure_role_name
 from .database import Database
 
 
@@ -63,11 +66,109 @@ _QUERIES = {
         SELECT t.id FROM api_tokens t LEFT JOIN users u ON u.id = t.user_id
             LEFT JOIN organizations o ON o.id = t.organization_id
             WHERE (t.user_id <> '' AND u.id IS NULL) OR (t.organization_id <> '' AND o.id IS NULL)""",
+    "an organization was created by a user": """
+        SELECT o.id FROM organizations o LEFT JOIN users u ON u.id = o.creator_user_id WHERE u.id IS NULL""",
+    "an audit event is of an organization": """
+        SELECT DISTINCT a.organization_id FROM audit_events a LEFT JOIN organizations o ON o.id = a.organization_id
+            WHERE o.id IS NULL""",
+    "one answers for an invitation: a user or a token": """
+        SELECT id FROM invitations WHERE (granter_user_id = '') = (granter_token_id = '')""",
+    # What foreign keys see to, as long as they are there: a restored database may have lost them.
+    "every reference leads somewhere": """
+        SELECT m.user_id FROM memberships m LEFT JOIN organizations o ON o.id = m.organization_id WHERE o.id IS NULL
+        UNION ALL
+        SELECT r.id FROM roles r LEFT JOIN organizations o ON o.id = r.organization_id WHERE o.id IS NULL
+        UNION ALL
+        SELECT i.id FROM invitations i LEFT JOIN organizations o ON o.id = i.organization_id WHERE o.id IS NULL
+        UNION ALL
+        SELECT a.role_id FROM membership_roles a
+            LEFT JOIN memberships m ON m.organization_id = a.organization_id AND m.user_id = a.user_id
+            LEFT JOIN roles r ON r.organization_id = a.organization_id AND r.id = a.custom_role_id
+            WHERE m.user_id IS NULL OR (a.custom_role_id IS NOT NULL AND r.id IS NULL)
+        UNION ALL
+        SELECT a.role_id FROM invitation_roles a
+            LEFT JOIN invitations i ON i.organization_id = a.organization_id AND i.id = a.invitation_id
+            LEFT JOIN roles r ON r.organization_id = a.organization_id AND r.id = a.custom_role_id
+            WHERE i.id IS NULL OR (a.custom_role_id IS NOT NULL AND r.id IS NULL)""",
+    "there is a key that signs page tokens": """
+        SELECT 'page-token' WHERE NOT EXISTS (
+            SELECT 1 FROM server_keys WHERE purpose = 'page-token' AND LENGTH(secret) = 64)""",
 }
-# Role ids that the database cannot hold to anything: system roles.
-_SYSTEM_ROLES = """
-    SELECT DISTINCT role_id FROM membership_roles WHERE custom_role_id IS NULL
-    UNION SELECT DISTINCT role_id FROM invitation_roles WHERE custom_role_id IS NULL"""
+
+
+def _assigned_system_roles(database: Database, catalog: Catalog) -> Iterator[str]:
+    query = """
+        SELECT role_id FROM membership_roles WHERE custom_role_id IS NULL
+        UNION SELECT role_id FROM invitation_roles WHERE custom_role_id IS NULL"""
+    for (role_id,) in _rows(database, query):
+        if role_id not in catalog.roles or not catalog.roles[role_id].assignable:
+            yield role_id
+
+
+def _permissions_of_roles(database: Database, catalog: Catalog) -> Iterator[str]:
+    for role_id, permissions in _rows(database, "SELECT id, permissions FROM roles"):
+        if not set(permissions.split()) <= catalog.all - catalog.owner_only:
+            yield role_id
+
+
+def _permissions_of_tokens(database: Database, catalog: Catalog) -> Iterator[str]:
+    for token_id, permissions in _rows(database, "SELECT id, permissions FROM api_tokens WHERE permissions IS NOT NULL"):
+        if not set(permissions.split()) <= catalog.all:
+            yield token_id
+
+
+def _names_of_roles(database: Database, catalog: Catalog) -> Iterator[str]:
+    for role_id, name in _rows(database, "SELECT id, name FROM roles"):
+        try:
+            ensure_role_name(name, field="name")
+        except InvalidRequest:
+            yield role_id
+
+
+def _ids(database: Database, catalog: Catalog) -> Iterator[str]:
+    for table in ("users", "organizations", "roles", "invitations", "api_tokens"):
+        for (identifier,) in _rows(database, f"SELECT id FROM {table}"):  # noqa: S608
+            if ids.find(identifier) != identifier:
+                yield f"{table} {identifier}"
+
+
+def _addresses(database: Database, catalog: Catalog) -> Iterator[str]:
+    for (address,) in _rows(database, "SELECT email FROM users UNION SELECT email FROM invitations"):
+        if address != address.strip().lower():
+            yield address
+
+
+def _configurations(database: Database, catalog: Catalog) -> Iterator[str]:
+    query = "SELECT id, experimental_config FROM organizations WHERE experimental_config <> '{}'"
+    for organization_id, text in _rows(database, query):
+        try:
+            readable = isinstance(json.loads(text), dict)
+        except ValueError:
+            readable = False
+        if not readable:
+            yield organization_id
+
+
+def _file(database: Database, catalog: Catalog) -> Iterator[str]:
+    """What SQLite itself can tell of its file; PostgreSQL looks after its own."""
+    if database.param == "?":
+        for (finding,) in _rows(database, "PRAGMA integrity_check"):
+            if finding != "ok":
+                yield finding
+
+
+# What takes more than SQL: each check answers with what breaks the invariant.
+_CHECKS: dict[str, Callable[[Database, Catalog], Iterator[str]]] = {
+    "an assigned system role is in the catalog and can be assigned": _assigned_system_roles,
+    "a role grants permissions of the catalog that are not the owners' alone": _permissions_of_roles,
+    "a token carries permissions of the catalog": _permissions_of_tokens,
+    "a role is not named like ownership": _names_of_roles,
+    "every id is a ULID in its canonical spelling": _ids,
+    "every address is in its canonical spelling": _addresses,
+    "an experimental configuration is a JSON object": _configurations,
+    "the file is sound": _file,
+}
+INVARIANTS = (*_QUERIES, *_CHECKS)
 
 
 def breaches(database: Database, catalog: Catalog) -> Iterator[Breach]:
@@ -75,31 +176,9 @@ def breaches(database: Database, catalog: Catalog) -> Iterator[Breach]:
     for invariant, query in _QUERIES.items():
         for (offender,) in _rows(database, query):
             yield Breach(invariant, str(offender))
-    for (role_id,) in _rows(database, _SYSTEM_ROLES):
-        if role_id not in catalog.roles or not catalog.roles[role_id].assignable:
-            yield Breach("an assigned system role is in the catalog and can be assigned", role_id)
-    for role_id, permissions in _rows(database, "SELECT id, permissions FROM roles"):
-        if not set(permissions.split()) <= catalog.all - catalog.owner_only:
-            yield Breach("a role grants permissions of the catalog that are not the owners' alone", role_id)
-    for token_id, permissions in _rows(database, "SELECT id, permissions FROM api_tokens WHERE permissions IS NOT NULL"):
-        if not set(permissions.split()) <= catalog.all:
-            yield Breach("a token carries permissions of the catalog", token_id)
-    for table, key in (("users", "id"), ("organizations", "id"), ("roles", "id"), ("invitations", "id")):
-        for (identifier,) in _rows(database, f"SELECT {key} FROM {table}"):  # noqa: S608
-            if ids.find(identifier) != identifier:
-                yield Breach("every id is a ULID in its canonical spelling", f"{table} {identifier}")
-    yield from _engine(database)
-
-
-def _engine(database: Database) -> Iterator[Breach]:
-    """What the engine itself can tell of its file."""
-    if database.param != "?":
-        return
-    for table, row, *_ in _rows(database, "PRAGMA foreign_key_check"):
-        yield Breach("every reference leads somewhere", f"{table} row {row}")
-    for (finding,) in _rows(database, "PRAGMA integrity_check"):
-        if finding != "ok":
-            yield Breach("the file is sound", finding)
+    for invariant, check in _CHECKS.items():
+        for offender in check(database, catalog):
+            yield Breach(invariant, offender)
 
 
 def _rows(database: Database, query: str) -> list[tuple]:  # type: ignore[type-arg]

@@ -14,8 +14,9 @@ class SchemaError(Exception):
 
 
 def migrate(database: Database) -> list[str]:
-    """Applies what is pending; answers with the names of what was applied."""
-    return list(_runner(database).up())
+    """Applies what is pending; answers with the names of what was applied. Of several processes, one does."""
+    with database.migrating():
+        return list(_runner(database).up())
 
 
 def ensure_current(database: Database) -> None:

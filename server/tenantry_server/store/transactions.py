@@ -232,6 +232,8 @@ def _once(database: Database, deadline: float, work: Callable[[], T]) -> T:
         try:
             database.begin()
             result = work()
+            if time.monotonic() >= deadline:  # it waited for the lock for too long
+                raise DeadlineExceeded
             committing = True
             database.commit()
             return result
@@ -284,19 +286,20 @@ def remembered(database: Database, call: Call, now: datetime) -> audit.Remembere
     """What is kept under the call's request id."""
     return database.row(
         audit.REMEMBERED,
-        principal_id=_owner(call),
-        request_id=call.request_id,
         since=milliseconds(now - REMEMBERED_FOR),
+        **_key(call),
     )
 
 
 def _remember(database: Database, call: Call, now: datetime, answer: object) -> None:
-    key = {"principal_id": _owner(call), "request_id": call.request_id}
+    key = _key(call)
     database.run(audit.FORGET, since=milliseconds(now - REMEMBERED_FOR), **key)
     text = answers.encode(answer)
     if not database.run(audit.REMEMBER, fingerprint=call.fingerprint, answer=text, now=milliseconds(now), **key):
         raise _Again
 
 
-def _owner(call: Call) -> str:
-    return call.principal.id or OPERATOR.kind.value
+def _key(call: Call) -> dict[str, str]:
+    """What an answer is kept under. No request id has a line end, so an item's key is nobody else's."""
+    request_id = call.request_id if call.item is None else f"{call.request_id}\n{call.item}"
+    return {"principal_id": call.principal.id or OPERATOR.kind.value, "request_id": request_id}

@@ -85,14 +85,9 @@ MINE: Statement[Row] = Statement(
 COUNT_MINE = value(
     lambda: Table.select(fn.COUNT(Table.id)).join(Organization, on=Organization.id == Table.organization_id).where(_MINE())
 )
-# The invitation of an id to an address, in whatever state; the organization's state with it.
-TO_ADDRESS: Statement[Row] = Statement(
-    lambda: (
-        Table.select(Table.organization_id, Organization.state)
-        .join(Organization, on=Organization.id == Table.organization_id)
-        .where((Table.email == Slot("email")) & (Table.id == Slot("invitation_id")))
-    ),
-    tuple,
+# The organization that an invitation of this id, in whatever state, invites an address to.
+TO_ADDRESS = value(
+    lambda: Table.select(Table.organization_id).where((Table.email == Slot("email")) & (Table.id == Slot("invitation_id")))
 )
 
 

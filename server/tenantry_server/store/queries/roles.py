@@ -2,7 +2,7 @@
 
 from ...domain.roles import Role
 from ..models import Invitation as InvitationTable
-from ..models import InvitationRole, MembershipRole
+from ..models import InvitationRole, Membership, MembershipRole
 from ..models import Role as Table
 from ..statements import Row, Slot, Statement, changing, value
 from ..values import instant, words
@@ -96,8 +96,32 @@ OFFERS = value(
             (InvitationRole.organization_id == Slot("organization_id"))
             & (InvitationRole.role_id == Slot("role_id"))
             & (InvitationTable.state == "pending")
+            & (InvitationTable.expire_time > Slot("now"))
         )
         .order_by(InvitationRole.invitation_id)
+    )
+)
+# Who has the role changes with it: run before it is taken from them.
+TOUCH_HOLDERS = changing(
+    lambda: Membership.update({Membership.revision: Slot("revision"), Membership.update_time: Slot("now")}).where(
+        (Membership.organization_id == Slot("organization_id"))
+        & Membership.user_id.in_(
+            MembershipRole.select(MembershipRole.user_id).where(
+                (MembershipRole.organization_id == Slot("organization_id")) & (MembershipRole.role_id == Slot("role_id"))
+            )
+        )
+    )
+)
+TOUCH_OFFERS = changing(
+    lambda: InvitationTable.update(
+        {InvitationTable.revision: Slot("revision"), InvitationTable.update_time: Slot("now")}
+    ).where(
+        (InvitationTable.organization_id == Slot("organization_id"))
+        & InvitationTable.id.in_(
+            InvitationRole.select(InvitationRole.invitation_id).where(
+                (InvitationRole.organization_id == Slot("organization_id")) & (InvitationRole.role_id == Slot("role_id"))
+            )
+        )
     )
 )
 UNASSIGN = changing(

@@ -1,0 +1,203 @@
+"""Who may call what: every RPC, by everybody who might call it, in every state of the organization.
+
+The cells are generated from the descriptors and judged by an oracle that reads nothing but the protos and permissions.yaml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from support.cast import Player, Players, cast
+from support.descriptors import access_of, is_change, is_core, is_scoped, label, methods, path, registered_paths
+from support.oracle import ACCESS_REASONS, Facts, Refusal, may_have_lost_its_organization, verdict
+from support.rpc import Refused
+from support.stage import Stage
+from support.world import World
+
+from tenantry.policy.v1 import policy_pb2
+from tenantry_server import bootstrap
+from tenantry_server.domain.organizations import OrganizationState
+from tenantry_server.domain.principal import Requirement
+from tenantry_server.rpc.interceptor import Interceptor
+from tenantry_server.rpc.interceptors import Authorization
+from tenantry_server.rpc.policy import INFRASTRUCTURE
+
+# What an access that was granted never ends in.
+_BROKEN = {
+    grpc.StatusCode.UNAUTHENTICATED,
+    grpc.StatusCode.INTERNAL,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.UNIMPLEMENTED,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A cell whose answer is not the one expected."""
+
+    method: str
+    player: str
+    state: str
+    expected: Refusal | None
+    answer: Refused | None
+
+    def __str__(self) -> str:
+        return f"{self.method} by {self.player}, {self.state}: expected {self.expected or 'access'}, got {self.answer or 'OK'}"
+
+
+class Matrix:
+    """The cells of one server: a stage for each state, shared by the calls that leave it as it is."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._shared: dict[OrganizationState, Players] = {}
+
+    def violations(self, method: MethodDescriptor) -> Iterator[Violation]:
+        """The cells of a method that are not as they should be."""
+        required = frozenset(access_of(method).permissions)
+        for state in OrganizationState:
+            for player in cast(required):
+                yield from self._cell(method, player, state)
+
+    def _cell(self, method: MethodDescriptor, player: Player, state: OrganizationState) -> Iterator[Violation]:
+        players = self._stage(state)
+        token, facts = players.credential(player)
+        expected = verdict(access_of(method), facts, state.value, players.here)
+        if expected is None and _would_change_the_stage(method):
+            players = Players(Stage(self._world, state))
+            token, facts = players.credential(player)
+        answer = self._answer(method, players, token)
+        if not _is_as_expected(expected, answer, facts, state):
+            yield Violation(label(method), player.name, state.value, expected, answer)
+
+    def _stage(self, state: OrganizationState) -> Players:
+        if state not in self._shared:
+            self._shared[state] = Players(Stage(self._world, state))
+        return self._shared[state]
+
+    def _answer(self, method: MethodDescriptor, players: Players, token: str) -> Refused | None:
+        request = players.stage.request(method, validate_only=True)
+        try:
+            self._world.client(token).send(method.full_name, request)
+        except Refused as refusal:
+            return refusal
+        return None
+
+
+def _would_change_the_stage(method: MethodDescriptor) -> bool:
+    """Changes of the core API are made with validate_only; those of a dialect happen."""
+    return is_change(method) and is_scoped(method) and not is_core(method)
+
+
+def _is_as_expected(expected: Refusal | None, answer: Refused | None, facts: Facts, state: OrganizationState) -> bool:
+    if expected is not None:
+        seen = answer and Refusal(answer.code, answer.reason, tuple(sorted(answer.metadata.items())))
+        return seen == expected
+    if answer is None:
+        return True
+    if answer.seen == (
+        grpc.StatusCode.PERMISSION_DENIED,
+        "ORGANIZATION_NOT_ACCESSIBLE",
+        {"organization_id": facts.bound_to},
+    ):
+        return may_have_lost_its_organization(facts, state.value)
+    return answer.code not in _BROKEN and answer.reason not in ACCESS_REASONS
+
+
+@pytest.fixture(scope="session")
+def matrices() -> dict[str, Matrix]:
+    """The matrices of the shared servers, by database."""
+    return {}
+
+
+@pytest.fixture
+def matrix(world: World, matrices: dict[str, Matrix]) -> Matrix:
+    """The matrix of the shared server."""
+    return matrices.setdefault(world.deployment.url, Matrix(world))
+
+
+@pytest.mark.parametrize("method", methods(), ids=label)
+def test_everybody_is_answered_as_declared(matrix: Matrix, method: MethodDescriptor) -> None:
+    wrong = [str(violation) for violation in matrix.violations(method)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_matrix_has_every_rpc_that_the_server_answers(world: World) -> None:
+    answered = registered_paths(world.deployment.server)
+    infrastructure = {name for name in answered if name.startswith(tuple(f"/{service}/" for service in INFRASTRUCTURE))}
+    assert answered - infrastructure == {path(method) for method in methods()}
+    assert infrastructure, "health checks are answered too"
+
+
+class _WithGhost(bootstrap.Server):
+    """A server that answers a method which nothing declares."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        ghost: Any = grpc.unary_unary_rpc_method_handler(lambda request, context: b"secret")
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler("tenantry.v1.GhostService", {"Haunt": ghost}),)
+        )
+
+
+def test_an_rpc_that_the_matrix_does_not_have_is_found_and_answers_nobody(deploy_own: Callable[..., World]) -> None:
+    world = deploy_own(make=_WithGhost)
+    ghost = "/tenantry.v1.GhostService/Haunt"
+    assert ghost in registered_paths(world.deployment.server) - {path(method) for method in methods()}
+    with pytest.raises(grpc.RpcError) as error:
+        world.deployment.channel.unary_unary(ghost, bytes, bytes)(b"", timeout=5)
+    assert error.value.code() is not grpc.StatusCode.OK
+
+
+class _Unauthorized(bootstrap.Server):
+    """A server without authorization."""
+
+    def interceptors(self) -> tuple[Interceptor, ...]:
+        return tuple(link for link in super().interceptors() if not isinstance(link, Authorization))
+
+
+def _unnoticed(world: World, expected: list[MethodDescriptor]) -> list[str]:
+    """The methods, of those expected, where the matrix finds nothing wrong."""
+    matrix = Matrix(world)
+    assert expected
+    return [method.full_name for method in expected if next(matrix.violations(method), None) is None]
+
+
+def test_control_without_authorization_the_matrix_finds_violations(deploy_own: Callable[..., World]) -> None:
+    def is_guarded_there_alone(method: MethodDescriptor) -> bool:
+        declared = access_of(method)
+        # A scoped change asks for access again inside its transaction, so a missing interceptor shows in its principals alone.
+        return bool(declared.principals or (declared.permissions and not (is_scoped(method) and is_change(method))))
+
+    expected = [method for method in methods() if is_guarded_there_alone(method)]
+    levels = {access_of(method).level for method in methods()} - {policy_pb2.ACCESS_LEVEL_PUBLIC}
+    assert {access_of(method).level for method in expected} == levels
+    assert _unnoticed(deploy_own(make=_Unauthorized), expected) == []
+
+
+def test_control_without_ensure_access_the_matrix_finds_violations(
+    deploy_own: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = deploy_own()
+    monkeypatch.setattr(Requirement, "ensure_access", lambda *_, **__: None)
+    assert _unnoticed(world, [method for method in methods() if is_scoped(method)]) == []
+
+
+def test_control_without_ensure_principal_the_matrix_finds_violations(
+    deploy_own: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = deploy_own()
+    monkeypatch.setattr(Requirement, "ensure_principal", lambda *_: None)
+
+    def is_guarded_by_kind_or_credential(method: MethodDescriptor) -> bool:
+        declared = access_of(method)
+        return bool(declared.principals or (declared.permissions and not is_scoped(method)))
+
+    assert _unnoticed(world, [method for method in methods() if is_guarded_by_kind_or_credential(method)]) == []
