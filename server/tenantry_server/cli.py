@@ -61,6 +61,8 @@ class _Environment:
             return open_database(self.settings.database_url)
         except ValueError as error:
             raise ConfigError(f"{config.PREFIX}DATABASE_URL {error}") from None
+        except OSError as error:
+            raise ConfigError(f"{config.PREFIX}DATABASE_URL: its folder cannot be made: {error.strerror}") from error
 
     def services(self) -> Services:
         settings = self.settings

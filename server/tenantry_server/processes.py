@@ -1,9 +1,11 @@
 """Processes: one server, several that share a port, and the server with its gateway; each ends by draining.
 
 On SIGTERM or SIGINT a server first says over grpc.health.v1 that it is going, waits until the gateway has noticed, and only
-then refuses calls and lets the running ones finish: behind the gateway no call fails.
+then refuses calls and lets the running ones finish: behind the gateway no call fails. One of several that share a port says
+nothing when it goes alone: the others go on at the same address, and only calls that reach it in that instant fail.
 """
 
+import select
 import signal
 import socket
 import subprocess
@@ -40,6 +42,8 @@ class ProcessError(Exception):
 def serve(settings: Settings, *, share_port: bool = False) -> None:
     """Serves gRPC in this process until a signal comes."""
     stop = stopping()
+    if not share_port:
+        _ensure_free(settings.grpc_address)
     database = open_database(settings.database_url)
     services = wire(database, load_catalog(settings.permissions_file), settings.limits)
     try:
@@ -50,8 +54,9 @@ def serve(settings: Settings, *, share_port: bool = False) -> None:
     log.info("serving", address=settings.grpc_address)
     stop.wait()
     log.info("draining", address=settings.grpc_address)
-    server.announce_end()
-    time.sleep(_NOTICE)
+    if not share_port or _supervisor_ends():
+        server.announce_end()
+        time.sleep(_NOTICE)
     server.stop(_GRACE)
 
 
@@ -77,6 +82,8 @@ def up(settings: Settings, ready: Callable[[str], None]) -> None:
     Raises ProcessError or GatewayError when one of the two cannot start or ends by itself.
     """
     stop = stopping()
+    for address in (settings.grpc_address, settings.http_address):
+        _ensure_free(address)
     with ExitStack() as stack:
         server = _spawn("serve")
         stack.callback(_end, [server])
@@ -127,12 +134,19 @@ def wait_until_serving(address: str, alive: Callable[[], bool]) -> None:
 
 
 def _spawn(*arguments: str) -> "subprocess.Popen[Any]":
-    """One of our own commands as a child."""
-    return spawn([sys.executable, "-m", "tenantry_server", *arguments])
+    """One of our own commands as a child. Its standard input ends when we do."""
+    return spawn([sys.executable, "-m", "tenantry_server", *arguments], stdin=subprocess.PIPE)
+
+
+def _supervisor_ends() -> bool:
+    """Whether the process that started this one ends too, or has ended."""
+    return bool(select.select([sys.stdin], [], [], 0)[0])
 
 
 def _end(children: "list[subprocess.Popen[Any]]") -> None:
     for child in children:
+        if child.stdin:
+            child.stdin.close()
         if child.poll() is None:
             child.terminate()
     for child in children:
@@ -144,7 +158,7 @@ def _end(children: "list[subprocess.Popen[Any]]") -> None:
 
 
 def _ensure_free(address: str) -> None:
-    """Processes that share a port would also share it with a stranger of ours: see that nobody has it."""
+    """Sees that nobody has it: processes that share a port would share it with a stranger of ours, too."""
     host, _, port = address.rpartition(":")
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -7,8 +7,8 @@
     decline   pending            declined
     cancel    pending            cancelled
 
-Expired is computed: a pending invitation whose expire time has passed. It is written down only when a new invitation of
-the same address takes its place.
+Expired is computed: a pending invitation whose expire time has passed. It is written down when the organization invites
+somebody again.
 """
 
 from dataclasses import dataclass

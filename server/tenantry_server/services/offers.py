@@ -63,14 +63,14 @@ def invite(change: Change, limits: Limits, email: str, grant: Grant, expire_time
 
 
 def ensure_may_be_invited(change: Change, limits: Limits, email: str) -> None:
-    """Refuses personal organizations, members, and one pending invitation too many; an overdue one makes way."""
+    """Refuses personal organizations, members, and one pending invitation too many; overdue ones make way."""
     ensure_shared(change.organization)
     organization_id, now = change.organization.id, milliseconds(change.now)
     if change.database.row(member_statements.BY_EMAIL, organization_id=organization_id, email=email):
         raise AlreadyMember(email=email)
     if change.database.row(statements.PENDING_TO, organization_id=organization_id, email=email, now=now):
         raise InvitationPending(email=email)
-    change.database.run(statements.CLOSE_OVERDUE, organization_id=organization_id, email=email, now=now)
+    change.database.run(statements.CLOSE_OVERDUE, organization_id=organization_id, now=now)
     ensure_room(change, limits)
 
 

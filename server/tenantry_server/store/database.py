@@ -213,6 +213,8 @@ def _parts(url: str) -> SplitResult:
         parts = urlsplit(url)
         if parts.scheme.startswith("postgres"):
             conninfo_to_dict(url)
+        if parts.netloc.count("@") > 1:  # of a password with one that is not escaped, the driver takes the rest for the host
+            raise ValueError(_WRONG_URL)
         return parts
     except (ValueError, psycopg.ProgrammingError):
         raise ValueError(_WRONG_URL) from None

@@ -150,7 +150,9 @@ class MembershipRole(Model):
 
 
 MembershipRole.add_index(
-    MembershipRole.index(MembershipRole.organization_id, MembershipRole.role_id, name="membership_roles_role")
+    MembershipRole.index(
+        MembershipRole.organization_id, MembershipRole.custom_role_id, MembershipRole.user_id, name="membership_roles_role"
+    )
 )
 
 
@@ -190,6 +192,15 @@ Invitation.add_index(
     )
 )
 Invitation.add_index(Invitation.index(Invitation.email, Invitation.id, name="invitations_email"))
+Invitation.add_index(Invitation.index(Invitation.organization_id, Invitation.state, Invitation.id, name="invitations_state"))
+Invitation.add_index(
+    Invitation.index(
+        Invitation.organization_id,
+        Invitation.expire_time,
+        where=Invitation.state == SQL("'pending'"),
+        name="invitations_open",
+    )
+)
 
 
 class InvitationRole(Model):
@@ -211,7 +222,12 @@ class InvitationRole(Model):
 
 
 InvitationRole.add_index(
-    InvitationRole.index(InvitationRole.organization_id, InvitationRole.role_id, name="invitation_roles_role")
+    InvitationRole.index(
+        InvitationRole.organization_id,
+        InvitationRole.custom_role_id,
+        InvitationRole.invitation_id,
+        name="invitation_roles_role",
+    )
 )
 
 

@@ -28,6 +28,11 @@ class Slot(peewee.Node):
         return context.sql(peewee.Value(_Parameter(self._name), converter=False))
 
 
+def constant(word: str) -> peewee.SQL:
+    """A word that stands in the text itself. As a parameter it would hide from the planner which partial index fits."""
+    return peewee.SQL(f"'{word}'")
+
+
 class Statement(Generic[T]):
     """A statement and what becomes of its rows. `build` returns a Peewee query with slots."""
 

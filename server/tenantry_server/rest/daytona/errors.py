@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from ...domain import errors
+from ...domain import errors, ids
 from ...domain.call import Call
 from ...domain.clock import Clock, isoformat
 from ...domain.errors import TenantryError
@@ -52,7 +52,13 @@ def render(error: TenantryError | None, call: Call, metadata: Mapping[str, str])
 def _message(error: TenantryError) -> str:
     if isinstance(error, errors.InvalidRequest):
         return ", ".join(f"{_field(v.field)} {v.description}".strip() for v in error.violations[:20])
-    return error.message
+    return error.text.format(**{key: _spelt(key, value) for key, value in error.metadata.items()})
+
+
+def _spelt(key: str, value: str) -> str:
+    """Ids as this dialect spells them."""
+    known = ids.find(value) if key.endswith("_id") else None
+    return ids.to_uuid(known) if known else value
 
 
 def _field(path: str) -> str:

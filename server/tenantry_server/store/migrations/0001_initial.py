@@ -103,7 +103,7 @@ _STATEMENTS = (
     )
     """,
     """
-    CREATE INDEX membership_roles_role ON membership_roles (organization_id, role_id)
+    CREATE INDEX membership_roles_role ON membership_roles (organization_id, custom_role_id, user_id)
     """,
     """
     CREATE TABLE invitations (
@@ -132,6 +132,12 @@ _STATEMENTS = (
     CREATE INDEX invitations_email ON invitations (email, id)
     """,
     """
+    CREATE INDEX invitations_state ON invitations (organization_id, state, id)
+    """,
+    """
+    CREATE INDEX invitations_open ON invitations (organization_id, expire_time) WHERE (state = 'pending')
+    """,
+    """
     CREATE TABLE invitation_roles (
         organization_id TEXT NOT NULL,
         invitation_id TEXT NOT NULL,
@@ -144,7 +150,7 @@ _STATEMENTS = (
     )
     """,
     """
-    CREATE INDEX invitation_roles_role ON invitation_roles (organization_id, role_id)
+    CREATE INDEX invitation_roles_role ON invitation_roles (organization_id, custom_role_id, invitation_id)
     """,
     """
     CREATE TABLE api_tokens (

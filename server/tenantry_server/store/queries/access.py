@@ -79,7 +79,7 @@ def _query(condition: Any) -> Any:
         .join(
             Membership,
             JOIN.LEFT_OUTER,
-            on=(Membership.organization_id == Organization.id) & (Membership.user_id == ApiToken.user_id),
+            on=(Membership.organization_id == Slot("organization_id")) & (Membership.user_id == ApiToken.user_id),
         )
         .join(
             MembershipRole,

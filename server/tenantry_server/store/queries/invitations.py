@@ -10,7 +10,7 @@ from ...domain.roles import MemberRole, Role
 from ..models import Invitation as Table
 from ..models import InvitationRole, Organization
 from ..models import Role as RoleTable
-from ..statements import Row, Slot, Statement, changing, value
+from ..statements import Row, Slot, Statement, changing, constant, value
 from ..values import instant
 from . import members, roles
 
@@ -30,8 +30,8 @@ _COLUMNS = (
     Table.update_time,
 )
 _THIS = lambda: (Table.organization_id == Slot("organization_id")) & (Table.id == Slot("invitation_id"))
-_OPEN = lambda: (Table.state == InvitationState.PENDING.value) & (Table.expire_time > Slot("now"))
-_OVERDUE = lambda: (Table.state == InvitationState.PENDING.value) & (Table.expire_time <= Slot("now"))
+_OPEN = lambda: (Table.state == constant(InvitationState.PENDING)) & (Table.expire_time > Slot("now"))
+_OVERDUE = lambda: (Table.state == constant(InvitationState.PENDING)) & (Table.expire_time <= Slot("now"))
 _MINE = lambda: (Table.email == Slot("email")) & _OPEN() & (Organization.state == "active")
 
 
@@ -138,9 +138,10 @@ PENDING_TO = value(
         .limit(1)
     )
 )
+# Of the whole organization, so that what is kept as pending stays within the limit of what may be.
 CLOSE_OVERDUE = changing(
     lambda: Table.update({Table.state: InvitationState.EXPIRED.value}).where(
-        (Table.organization_id == Slot("organization_id")) & (Table.email == Slot("email")) & _OVERDUE()
+        (Table.organization_id == Slot("organization_id")) & _OVERDUE()
     )
 )
 INSERT = changing(

@@ -9,7 +9,7 @@ from ...domain.roles import MemberRole, Role
 from ..models import Membership as Table
 from ..models import MembershipRole, User
 from ..models import Role as RoleTable
-from ..statements import Row, Slot, Statement, changing, value
+from ..statements import Row, Slot, Statement, changing, constant, value
 from ..values import instant
 from . import roles
 
@@ -77,14 +77,16 @@ ASSIGNMENTS = Statement(
 )
 OWNERS = value(
     lambda: Table.select(fn.COUNT(Table.user_id)).where(
-        (Table.organization_id == Slot("organization_id")) & (Table.role == MemberRole.OWNER.value)
+        (Table.organization_id == Slot("organization_id")) & (Table.role == constant(MemberRole.OWNER))
     )
 )
 BY_EMAIL = value(
     lambda: (
         Table.select(Table.user_id)
-        .join(User, on=User.id == Table.user_id)
-        .where((Table.organization_id == Slot("organization_id")) & (User.email == Slot("email")))
+        .where(
+            (Table.organization_id == Slot("organization_id"))
+            & Table.user_id.in_(User.select(User.id).where(User.email == Slot("email")))
+        )
         .limit(1)
     )
 )

@@ -77,10 +77,11 @@ UPDATE = changing(
 )
 DELETE = changing(lambda: Table.delete().where(_THIS()))
 
+# Who has a role of the organization: by the column that refers to it, which the index is for.
 HOLDERS = value(
     lambda: (
         MembershipRole.select(MembershipRole.user_id)
-        .where((MembershipRole.organization_id == Slot("organization_id")) & (MembershipRole.role_id == Slot("role_id")))
+        .where((MembershipRole.organization_id == Slot("organization_id")) & (MembershipRole.custom_role_id == Slot("role_id")))
         .order_by(MembershipRole.user_id)
     )
 )
@@ -94,7 +95,7 @@ OFFERS = value(
         )
         .where(
             (InvitationRole.organization_id == Slot("organization_id"))
-            & (InvitationRole.role_id == Slot("role_id"))
+            & (InvitationRole.custom_role_id == Slot("role_id"))
             & (InvitationTable.state == "pending")
             & (InvitationTable.expire_time > Slot("now"))
         )
@@ -107,7 +108,7 @@ TOUCH_HOLDERS = changing(
         (Membership.organization_id == Slot("organization_id"))
         & Membership.user_id.in_(
             MembershipRole.select(MembershipRole.user_id).where(
-                (MembershipRole.organization_id == Slot("organization_id")) & (MembershipRole.role_id == Slot("role_id"))
+                (MembershipRole.organization_id == Slot("organization_id")) & (MembershipRole.custom_role_id == Slot("role_id"))
             )
         )
     )
@@ -119,18 +120,18 @@ TOUCH_OFFERS = changing(
         (InvitationTable.organization_id == Slot("organization_id"))
         & InvitationTable.id.in_(
             InvitationRole.select(InvitationRole.invitation_id).where(
-                (InvitationRole.organization_id == Slot("organization_id")) & (InvitationRole.role_id == Slot("role_id"))
+                (InvitationRole.organization_id == Slot("organization_id")) & (InvitationRole.custom_role_id == Slot("role_id"))
             )
         )
     )
 )
 UNASSIGN = changing(
     lambda: MembershipRole.delete().where(
-        (MembershipRole.organization_id == Slot("organization_id")) & (MembershipRole.role_id == Slot("role_id"))
+        (MembershipRole.organization_id == Slot("organization_id")) & (MembershipRole.custom_role_id == Slot("role_id"))
     )
 )
 UNOFFER = changing(
     lambda: InvitationRole.delete().where(
-        (InvitationRole.organization_id == Slot("organization_id")) & (InvitationRole.role_id == Slot("role_id"))
+        (InvitationRole.organization_id == Slot("organization_id")) & (InvitationRole.custom_role_id == Slot("role_id"))
     )
 )
