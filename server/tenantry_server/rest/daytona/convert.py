@@ -74,7 +74,7 @@ def role(record: Role) -> role_service_pb2.OrganizationRole:
         id=ids.to_uuid(record.id),
         name=record.name,
         description=record.description,
-        permissions=[_SPELLINGS.get(name, name) for name in record.permissions],
+        permissions=map(spelling, record.permissions),
         is_global=record.system,
         created_at=isoformat(record.create_time),
         updated_at=isoformat(record.update_time),
@@ -115,3 +115,8 @@ def invitation(record: Invitation) -> invitation_service_pb2.OrganizationInvitat
 def permission(spelling: str) -> str:
     """A permission's name in the catalog."""
     return _PERMISSIONS.get(spelling, spelling)
+
+
+def spelling(permission: str) -> str:
+    """A permission of the catalog as this dialect spells it."""
+    return _SPELLINGS.get(permission, permission)

@@ -12,6 +12,7 @@ from ...domain import errors, ids
 from ...domain.call import Call
 from ...domain.clock import Clock, isoformat
 from ...domain.errors import TenantryError
+from . import convert
 
 _STATUSES: dict[type[TenantryError], HTTPStatus] = {
     errors.InvalidRequest: HTTPStatus.BAD_REQUEST,
@@ -52,11 +53,15 @@ def render(error: TenantryError | None, call: Call, metadata: Mapping[str, str])
 def _message(error: TenantryError) -> str:
     if isinstance(error, errors.InvalidRequest):
         return ", ".join(f"{_field(v.field)} {v.description}".strip() for v in error.violations[:20])
+    if isinstance(error, errors.NotFound | errors.OrganizationNotAccessible):
+        return error.message  # repeats what was sent
     return error.text.format(**{key: _spelt(key, value) for key, value in error.metadata.items()})
 
 
 def _spelt(key: str, value: str) -> str:
-    """Ids as this dialect spells them."""
+    """Ids and permissions as this dialect spells them."""
+    if key == "permissions":
+        return ", ".join(convert.spelling(name) for name in value.split(","))
     known = ids.find(value) if key.endswith("_id") else None
     return ids.to_uuid(known) if known else value
 

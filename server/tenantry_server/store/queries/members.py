@@ -48,11 +48,12 @@ def assignment(row: Row) -> tuple[str, str, Role | None]:
 
 
 GET: Statement[Row] = Statement(lambda: Table.select(*_COLUMNS).join(User, on=User.id == Table.user_id).where(_THIS()), tuple)
+# The second of the two bounds follows from the first, but PostgreSQL, when it merges the two tables, begins at each one's own.
 LIST: Statement[Row] = Statement(
     lambda: (
         Table.select(*_COLUMNS)
         .join(User, on=User.id == Table.user_id)
-        .where((Table.organization_id == Slot("organization_id")) & (Table.user_id > Slot("after")))
+        .where((Table.organization_id == Slot("organization_id")) & (Table.user_id > Slot("after")) & (User.id > Slot("after")))
         .order_by(Table.user_id)
         .limit(Slot("limit"))
     ),

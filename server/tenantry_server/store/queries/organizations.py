@@ -78,6 +78,7 @@ PERSONAL = Statement(
     ),
     record,
 )
+# The second of the two bounds follows from the first, but PostgreSQL, when it merges the two tables, begins at each one's own.
 OF_USER = Statement(
     lambda: (
         Table.select(*COLUMNS)
@@ -85,6 +86,7 @@ OF_USER = Statement(
         .where(
             (Membership.user_id == Slot("user_id"))
             & (Membership.organization_id > Slot("after"))
+            & (Table.id > Slot("after"))
             & (Table.state != OrganizationState.DELETED.value)
         )
         .order_by(Membership.organization_id)

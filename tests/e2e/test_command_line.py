@@ -1,0 +1,254 @@
+"""`tenantry` as an operator types it: commands that end by themselves. Those that serve: test_processes.py.
+
+Every run is a process and costs a second, so one engine does where engines make no difference.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import grpc
+import pytest
+from e2e.commands import Shell
+from e2e.scene import UNKNOWN_ULID
+from e2e.shapes import INSTANT, ULID
+from support import raw
+from support.engines import Engines
+from support.world import World, fresh
+
+from tenantry_server import config
+from tenantry_server.cli import main
+
+pytest_plugins = ("support.only",)
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+LIST, GET = "OrganizationService.ListOrganizations", "OrganizationService.GetOrganization"
+
+Deploy = Callable[..., World]
+
+
+def shell_on(world: World, folder: Path) -> Shell:
+    """Commands on the database of a server, to see what they did to it."""
+    return Shell(folder, {"DATABASE_URL": world.deployment.url})
+
+
+def failed(shell: Shell, *arguments: str, **settings: str) -> str:
+    """How a command refuses: with status 1 and one line."""
+    done = shell.run(*arguments, **settings)
+    assert (done.returncode, done.stdout) == (1, ""), done.stdout + done.stderr
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+# -- migrate, doctor ---------------------------------------------------------------------------------------------------
+
+
+def test_nothing_works_before_the_schema_is_current_and_migrate_makes_it_so(
+    engine: str, engines: Engines, tmp_path: Path
+) -> None:
+    shell = Shell(tmp_path, {"DATABASE_URL": engines.new(engine)})
+    assert re.fullmatch(r"Error: migrations are pending: 0001_\w+.*; run `tenantry migrate`", failed(shell, "doctor"))
+    done = shell.run("migrate")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"Applied: 0001_\w+(, \d{4}_\w+)*\.\n", done.stdout)
+    done = shell.run("migrate")
+    assert (done.returncode, done.stdout) == (0, "The schema is current.\n")
+
+
+def test_by_default_the_database_is_a_file_in_a_private_data_folder(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    assert shell.run("migrate").returncode == 0
+    assert (tmp_path / ".data" / "tenantry.db").is_file()
+    assert (tmp_path / ".data").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_doctor_names_what_is_broken_and_ends_with_status_1(on_sqlite: Deploy, tmp_path: Path) -> None:
+    world = on_sqlite()
+    shell, broken = shell_on(world, tmp_path), world.organization(world.person())
+    done = shell.run("doctor")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "All invariants hold.\n", "")
+    with raw.connect(world.deployment.url) as connection:
+        connection.execute("UPDATE memberships SET role = 'member' WHERE organization_id = ?", (broken.id,))
+    done = shell.run("doctor")
+    assert (done.returncode, done.stdout) == (1, f"broken: every organization has an owner: {broken.id}\n")
+
+
+# -- user create -------------------------------------------------------------------------------------------------------
+
+
+def test_a_user_is_made_with_a_personal_organization_and_a_token(deploy_own: Deploy, tmp_path: Path) -> None:
+    world = deploy_own()
+    shell, email = shell_on(world, tmp_path), f"{fresh('Ana')}@example.com"
+    made = shell.json("user", "create", "--email", email, "--name", "Ana")
+    assert made == {"user_id": ULID, "personal_organization_id": ULID, "token": made["token"]}
+    client = world.client(made["token"])
+    (personal,) = client(LIST).organizations
+    assert (personal.id, personal.personal) == (made["personal_organization_id"], True)
+    assert client("OrganizationService.CreateOrganization", name="Acme").name == "Acme"
+    again = failed(shell, "user", "create", "--email", email.upper(), "--name", "Ana again")
+    assert again == f"Error: a user with the verified address {email.lower()} exists"
+
+
+def test_a_user_may_be_unverified_and_is_printed_for_people(on_sqlite: Deploy, tmp_path: Path) -> None:
+    world = on_sqlite()
+    done = shell_on(world, tmp_path).run("user", "create", "--email", "b@example.com", "--name", "Ben", "--unverified")
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = dict(line.split(": ") for line in done.stdout.splitlines())
+    assert shown == {"user_id": ULID, "personal_organization_id": ULID, "token": shown["token"]}
+    refusal = world.client(shown["token"]).refusal("OrganizationService.CreateOrganization", name="Acme")
+    assert refusal.reason == "EMAIL_NOT_VERIFIED"
+
+
+def test_a_bad_address_makes_no_user(on_sqlite: Deploy, tmp_path: Path) -> None:
+    world = on_sqlite()
+    line = failed(shell_on(world, tmp_path), "user", "create", "--email", "a@b@c", "--name", "X")
+    assert line == "Error: email: must be an e-mail address"
+    with raw.connect(world.deployment.url) as connection:
+        assert connection.execute("SELECT * FROM users") == []
+
+
+# -- token create ------------------------------------------------------------------------------------------------------
+
+
+def test_tokens_are_made_for_people_and_organizations_narrowed_and_for_a_while(deploy_own: Deploy, tmp_path: Path) -> None:
+    world = deploy_own()
+    shell, ana = shell_on(world, tmp_path), world.person("ana")
+    acme = world.organization(ana)
+    user, here = ("--user", ana.email.upper()), ("--organization", acme.id)
+
+    answer = shell.json("token", "create", *user)
+    assert answer == {"token_id": ULID, "token": answer["token"]}
+    assert len(world.client(answer["token"])(LIST).organizations) == 2
+
+    answer = shell.json("token", "create", *here)
+    assert answer == {"token_id": ULID, "token": answer["token"]}
+    assert [each.id for each in world.client(answer["token"])(LIST).organizations] == [acme.id]
+
+    before = datetime.now(UTC)
+    answer = shell.json("token", "create", *user, *here, "--permissions", "organization:read, role:read", "--expires-in", "30d")
+    assert answer == {"token_id": ULID, "token": answer["token"], "expire_time": INSTANT}
+    lifetime = datetime.fromisoformat(answer["expire_time"]) - before
+    assert timedelta(days=30) - timedelta(seconds=1) < lifetime < timedelta(days=30, minutes=1)
+    client = world.client(answer["token"])
+    assert client(GET, organization_id=acme.id).id == acme.id
+    assert client.refusal("MemberService.ListMembers", organization_id=acme.id).metadata == {"permissions": "member:read"}
+    assert client.refusal(GET, organization_id=ana.personal_organization_id).reason == "ORGANIZATION_NOT_ACCESSIBLE"
+    world.clock.advance(timedelta(days=30, minutes=2))
+    assert client.refusal(LIST).code == grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_token_for_nobody_or_of_nothing_is_refused(on_sqlite: Deploy, tmp_path: Path) -> None:
+    world = on_sqlite()
+    shell, ana, ben = shell_on(world, tmp_path), world.person("ana"), world.person("ben")
+    acme = world.organization(ana)
+    refusals = {
+        ("--user", "nobody@example.com"): "user nobody@example.com not found",
+        ("--organization", UNKNOWN_ULID): f"no access to organization {UNKNOWN_ULID}, or it does not exist",
+        ("--user", ben.email, "--organization", acme.id): f"member {ben.id} not found",
+        ("--user", ana.email, "--permissions", "role:read,fly:high"): "permissions: are not in the catalog: fly:high",
+    }
+    for arguments, text in refusals.items():
+        assert failed(shell, "token", "create", *arguments) == f"Error: {text}"
+    with raw.connect(world.deployment.url) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM api_tokens") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "give --user, --organization or both"),
+        (["--user", "a@example.com", "--expires-in", "30"], "must be a number and one of s, m, h, d, for instance 30d"),
+    ],
+)
+def test_a_command_that_is_misspelt_is_a_usage_error(tmp_path: Path, arguments: list[str], text: str) -> None:
+    done = Shell(tmp_path).run("token", "create", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert text in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- settings ----------------------------------------------------------------------------------------------------------
+
+WRONG_URL = "TENANTRY_DATABASE_URL must be sqlite:///file or postgresql://…"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [
+        ("WORKRES", "s3cr3t", "unknown setting: TENANTRY_WORKRES"),
+        ("WORKERS", "s3cr3t", "TENANTRY_WORKERS must be a whole number from 1"),
+        ("DATABASE_URL", "mysql://u:s3cr3t@host/db", WRONG_URL),
+        ("DATABASE_URL", "postgresql://u:with@s3cr3t@host/db", WRONG_URL),
+        (
+            "DATABASE_URL",
+            "sqlite:////proc/s3cr3t/x.db",
+            "TENANTRY_DATABASE_URL: its folder cannot be made: No such file or directory",
+        ),
+    ],
+)
+def test_a_setting_that_is_wrong_is_named_and_its_value_is_not_told(tmp_path: Path, name: str, value: str, line: str) -> None:
+    assert failed(Shell(tmp_path), "doctor", **{name: value}) == f"Error: {line}"
+
+
+@pytest.mark.parametrize("command", ["up", "doctor"])
+def test_a_database_that_cannot_be_reached_is_one_line_without_its_password(tmp_path: Path, command: str) -> None:
+    shell = Shell(tmp_path)
+    line = failed(shell, command, DATABASE_URL=f"postgresql://user:s3cr3t@{shell.http_address}/db")
+    assert line.startswith("Error: the database cannot be used: ")
+    assert "refused" in line
+    assert "s3cr3t" not in line
+
+
+def test_a_file_of_more_permissions_extends_the_catalog(on_sqlite: Deploy, tmp_path: Path) -> None:
+    world = on_sqlite()
+    shell, ana = shell_on(world, tmp_path), world.person("ana")
+    shell.settings["PERMISSIONS_FILE"] = "more.yaml"
+    create = ("token", "create", "--user", ana.email, "--permissions", "garden:water")
+    assert failed(shell, *create).startswith("Error: TENANTRY_PERMISSIONS_FILE: ")
+    (tmp_path / "more.yaml").write_text("permissions: {'garden:water': Water the garden}\n")
+    assert shell.json(*create)["token_id"] == ULID
+
+
+# -- help and README ---------------------------------------------------------------------------------------------------
+
+
+def commands(group: click.Group, *path: str) -> Iterator[tuple[str, click.Command]]:
+    """Every command, by the words that call it."""
+    for name, command in group.commands.items():
+        yield " ".join((*path, name)), command
+        if isinstance(command, click.Group):
+            yield from commands(command, *path, name)
+
+
+@pytest.mark.parametrize(("words", "command"), [pytest.param(*each, id=each[0]) for each in commands(main)])
+def test_the_help_of_every_command_says_what_it_does(words: str, command: click.Command) -> None:
+    def joined(text: str | None) -> str:
+        return " ".join((text or "?").split())
+
+    shown = joined(command.get_help(click.Context(command, info_name=f"tenantry {words}")))
+    assert joined(command.help) in shown
+    options: list[Any] = [option for option in command.params if not getattr(option, "hidden", False)]
+    for option in options:
+        assert option.opts[0] in shown
+        assert joined(option.help) in shown
+
+
+def test_the_help_lists_every_command_and_every_setting(tmp_path: Path) -> None:
+    done = Shell(tmp_path).run("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    for name in main.commands:
+        assert re.search(rf"^  {name} +\S", done.stdout, re.MULTILINE)
+    for variable in config.VARIABLES:
+        assert re.search(rf"^    TENANTRY_{variable.name} +{re.escape(variable.meaning)}", done.stdout, re.MULTILINE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_readme_has_exactly_the_settings_there_are() -> None:
+    rows = re.findall(r"^\| `(TENANTRY_\w+)` \|(.*?)\|(.*?)\|$", README.read_text(), re.MULTILINE)
+    documented = [(name, default.strip("` "), meaning.strip()) for name, default, meaning in rows]
+    assert documented == [(config.PREFIX + each.name, each.default, each.meaning) for each in config.VARIABLES]

@@ -1,0 +1,150 @@
+"""The published calls: clients/http has each of them, and each works as it stands there."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from e2e.bindings import Binding, bindings
+from e2e.shapes import ULID, UUID, exactly
+from support.http import Answer, Http
+from support.http_files import Call, Run, read
+from support.world import World
+
+from tenantry_server.domain.ids import to_uuid
+
+# Every curl line of both documents: verb, path, and the body when there is one. Daytona's `GET …/usage` is not ours.
+ORGANIZATION = "/api/organizations/{}"
+RIGHTS = '"permissions": ["write:sandboxes", "delete:sandboxes"]'
+ROLE = f'{{ "name": "Maintainer", "description": "Can manage all resources", {RIGHTS}}}'
+ROLES = '"assignedRoleIds": ["00000000-0000-0000-0000-000000000001"]'
+DOCUMENTED = {
+    "daytona": [
+        ("POST", "/api/organizations", '{ "name": "My Organization", "defaultRegionId": "us"}'),
+        ("GET", "/api/organizations", ""),
+        ("GET", ORGANIZATION, ""),
+        ("POST", f"{ORGANIZATION}/leave", ""),
+        ("DELETE", ORGANIZATION, ""),
+        ("POST", f"{ORGANIZATION}/roles", ROLE),
+        ("GET", f"{ORGANIZATION}/roles", ""),
+        ("PUT", f"{ORGANIZATION}/roles/{{}}", ROLE),
+        ("DELETE", f"{ORGANIZATION}/roles/{{}}", ""),
+        ("GET", f"{ORGANIZATION}/users", ""),
+        ("POST", f"{ORGANIZATION}/invitations", f'{{ "email": "mail@example.com", "role": "member", {ROLES}}}'),
+        ("DELETE", f"{ORGANIZATION}/users/{{}}", ""),
+        ("POST", f"{ORGANIZATION}/users/{{}}/access", f'{{ "role": "member", {ROLES}}}'),
+        ("GET", "/api/organizations/invitations", ""),
+        ("GET", "/api/organizations/invitations/count", ""),
+        ("POST", "/api/organizations/invitations/{}/accept", ""),
+        ("POST", "/api/organizations/invitations/{}/decline", ""),
+        ("GET", f"{ORGANIZATION}/invitations", ""),
+        (
+            "PUT",
+            f"{ORGANIZATION}/invitations/{{}}",
+            f'{{ "role": "member", {ROLES}, "expiresAt": "2030-01-01T00:00:00.000Z"}}',
+        ),
+        ("POST", f"{ORGANIZATION}/invitations/{{}}/cancel", ""),
+        ("PATCH", f"{ORGANIZATION}/default-region", '{ "defaultRegionId": "us"}'),
+        (
+            "POST",
+            f"{ORGANIZATION}/sandbox-default-limited-network-egress",
+            '{ "sandboxDefaultLimitedNetworkEgress": true}',
+        ),
+        (
+            "PUT",
+            f"{ORGANIZATION}/experimental-config",
+            '{ "otel": { "endpoint": "http://otel-collector:4317", "headers": { "api-key": "XXX" } }}',
+        ),
+    ],
+    "dotenv": [
+        ("GET", "/api/v1/organizations", ""),
+        ("POST", "/api/v1/organizations", '{ "name": "Acme Corporation" }'),
+        ("GET", "/api/v1/organizations/{}", ""),
+        ("GET", "/api/v1/organization", ""),
+        ("PATCH", "/api/v1/organizations/{}", '{ "name": "Acme Corp (renamed)" }'),
+        ("PUT", "/api/v1/organizations/{}", '{ "name": "Acme Corp (renamed)" }'),
+        ("DELETE", "/api/v1/organizations/{}", ""),
+        # The address is hidden in the document: "[email protected]".
+        ("POST", "/api/v1/organizations/{}/members", '{ "email": "member@example.com", "role": "member" }'),
+    ],
+}
+FILES = {dialect: read(f"{dialect}.http") for dialect in DOCUMENTED}
+CALLS = [pytest.param(dialect, call, id=f"{dialect}-{call.title}") for dialect, file in FILES.items() for call in file.calls]
+
+Played = dict[tuple[str, str], dict[int, Answer | str]]
+
+
+@pytest.fixture(scope="session")
+def _played() -> Played:
+    """The answers to all requests of a file, by line, for every engine: the file runs once, each request is a test."""
+    return {}
+
+
+@pytest.fixture
+def answers(dialect: str, engine: str, world: World, http: Http, _played: Played) -> dict[int, Answer | str]:
+    """The answers to the requests of the dialect's file."""
+    if (dialect, engine) not in _played:
+        _played[dialect, engine] = dict(_play(dialect, world, http))
+    return _played[dialect, engine]
+
+
+def _play(dialect: str, world: World, http: Http) -> Iterator[tuple[int, Answer | str]]:
+    owner, member = world.person("owner"), world.person("member")
+    people = {
+        "owner": owner.token,
+        "member": member.token,
+        "member_email": member.email,
+        "member_id": to_uuid(member.id),
+    }
+    run = Run({**FILES[dialect].variables, "host": f"http://{http.address}", **people})
+    for call in FILES[dialect].calls:
+        try:
+            yield call.line, run.play(http, call)
+        except KeyError as unknown:
+            yield call.line, f"not sent: {unknown} had no answer"
+
+
+def binding_of(dialect: str, call: Call) -> Binding:
+    """What a request calls."""
+    return next(each for each in bindings(dialect) if (each.verb, each.shape) == (call.verb, call.shape))
+
+
+@pytest.mark.parametrize(("dialect", "call"), CALLS)
+def test_a_request_of_the_http_files_is_answered_as_it_says(dialect: str, call: Call, answers: dict[int, Answer | str]) -> None:
+    answer = answers[call.line]
+    assert isinstance(answer, Answer), answer
+    assert answer.status == call.status, answer.raw
+    if binding_of(dialect, call).has_answer:
+        assert answer.headers["content-type"] == "application/json"
+        first = answer.body if dialect == "daytona" else answer.body["data"]
+        first = first[0] if isinstance(first, list) else first
+        known_by = {"daytona": UUID, "dotenv": ULID}[dialect]
+        assert first == exactly(1) or (first.get("id") or first.get("userId")) == known_by
+    else:
+        assert (answer.raw, answer.headers["content-type"]) == (b"", None)
+
+
+@pytest.mark.parametrize("dialect", FILES)
+def test_the_http_files_call_every_path_and_expect_its_declared_status(dialect: str) -> None:
+    called = {(call.verb, call.shape, call.status) for call in FILES[dialect].calls}
+    assert called == {(each.verb, each.shape, each.status) for each in bindings(dialect)}
+
+
+@pytest.mark.parametrize("dialect", FILES)
+def test_every_documented_path_is_served_and_no_other(dialect: str) -> None:
+    documented = Counter((verb, path) for verb, path, _ in DOCUMENTED[dialect])
+    assert documented == Counter((each.verb, each.shape) for each in bindings(dialect))
+
+
+@pytest.mark.parametrize("dialect", FILES)
+def test_the_http_files_send_every_documented_body_as_it_stands(dialect: str) -> None:
+    run = Run({**FILES[dialect].variables, "member_email": "member@example.com"})
+    sent = [(call.verb, call.shape, _read(run.filled(call.body))) for call in FILES[dialect].calls]
+    missing = [path for verb, path, body in DOCUMENTED[dialect] if (verb, path, _read(body)) not in sent]
+    assert missing == []
+
+
+def _read(body: str) -> object:
+    return json.loads(body) if body else None

@@ -1,0 +1,150 @@
+"""Limits that the operator sets: organizations a user may have created, invitations that may be pending."""
+
+from collections.abc import Callable
+from datetime import UTC, timedelta
+from typing import Any
+
+import google.rpc.error_details_pb2 as details_pb2
+import pytest
+from grpc import StatusCode
+from support.rpc import Refused
+from support.world import OWNER, Person, World
+
+from tenantry_server.services.service import Limits
+
+CREATE = "OrganizationService.CreateOrganization"
+DELETE = "OrganizationService.DeleteOrganization"
+UNDELETE = "OrganizationService.UndeleteOrganization"
+INVITE = "InvitationService.CreateInvitation"
+TOO_MANY_ORGANIZATIONS = {"limit": "organizations created by a user", "maximum": "3"}
+TOO_MANY_INVITATIONS = {"limit": "pending invitations", "maximum": "2"}
+
+
+@pytest.fixture
+def small(deploy_own: Callable[..., World]) -> World:
+    """A server with low limits."""
+    return deploy_own(limits=Limits(organizations_per_user=3, pending_invitations=2))
+
+
+def ensure_exceeded(refusal: Refused, metadata: dict[str, str]) -> None:
+    assert refusal.seen == (StatusCode.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED", metadata)
+    (failure,) = [detail for detail in refusal.details if isinstance(detail, details_pb2.QuotaFailure)]
+    assert [violation.subject for violation in failure.violations] == [metadata["limit"]]
+
+
+def full(world: World) -> tuple[Person, list[Any]]:
+    """Somebody who has created all that they may: the personal organization counts."""
+    ana = world.person()
+    return ana, [world.organization(ana) for _ in range(2)]
+
+
+def invitation_full(world: World) -> tuple[Person, Any, list[Any]]:
+    """An organization with all the invitations that it may have."""
+    ana = world.person()
+    acme = world.organization(ana)
+    return ana, acme, [world.invite(acme, ana, f"guest{number}@example.com") for number in range(2)]
+
+
+def test_user_creates_so_many_organizations_and_no_more(small: World) -> None:
+    ana, _ = full(small)
+    ensure_exceeded(ana.rpc.refusal(CREATE, name="Acme"), TOO_MANY_ORGANIZATIONS)
+    ensure_exceeded(ana.rpc.refusal(CREATE, name="Acme", validate_only=True), TOO_MANY_ORGANIZATIONS)
+    assert len(ana.rpc("OrganizationService.ListOrganizations").organizations) == 3
+    assert small.breaches() == []
+
+
+def test_organizations_of_others_do_not_count(small: World) -> None:
+    ana, made = full(small)
+    bo = small.person()
+    for organization in made:
+        small.join(organization, ana, bo, role=OWNER)
+    full_after = [small.organization(bo) for _ in range(2)]
+    assert len(full_after) == 2
+
+
+def test_organizations_that_were_handed_on_still_count(small: World) -> None:
+    ana, made = full(small)
+    bo = small.member(made[0], ana)
+    ana.rpc("OrganizationService.TransferOwnership", organization_id=made[0].id, user_id=bo.id)
+    ana.rpc("OrganizationService.LeaveOrganization", organization_id=made[0].id)
+    ensure_exceeded(ana.rpc.refusal(CREATE, name="Acme"), TOO_MANY_ORGANIZATIONS)
+
+
+def test_deleting_makes_room_and_undeleting_needs_it(small: World) -> None:
+    ana, made = full(small)
+    ana.rpc(DELETE, organization_id=made[0].id)
+    third = small.organization(ana)
+    with small.unchanged(made[0]):
+        ensure_exceeded(ana.rpc.refusal(UNDELETE, organization_id=made[0].id), TOO_MANY_ORGANIZATIONS)
+    ana.rpc(DELETE, organization_id=third.id)
+    assert ana.rpc(UNDELETE, organization_id=made[0].id).state == 1
+
+
+def test_undeleting_by_another_owner_counts_for_the_creator(small: World) -> None:
+    ana, made = full(small)
+    bo = small.member(made[0], ana, role=OWNER)
+    ana.rpc(DELETE, organization_id=made[0].id)
+    small.organization(ana)
+    ensure_exceeded(bo.rpc.refusal(UNDELETE, organization_id=made[0].id), TOO_MANY_ORGANIZATIONS)
+
+
+def test_organization_has_so_many_pending_invitations_and_no_more(small: World) -> None:
+    ana, acme, _ = invitation_full(small)
+    with small.unchanged(acme):
+        refusal = ana.rpc.refusal(INVITE, organization_id=acme.id, email="more@example.com", role=OWNER)
+    ensure_exceeded(refusal, TOO_MANY_INVITATIONS)
+
+
+def test_invitations_of_another_organization_do_not_count(small: World) -> None:
+    ana, _, _ = invitation_full(small)
+    assert small.invite(small.organization(ana), ana, "guest0@example.com").state == 1
+
+
+@pytest.mark.parametrize("end", ["Cancel", "Accept", "Decline"])
+def test_ended_invitation_makes_room(small: World, end: str) -> None:
+    ana, acme, offers = invitation_full(small)
+    guest = small.person(email=offers[0].email)
+    if end == "Cancel":
+        ana.rpc("InvitationService.CancelInvitation", organization_id=acme.id, invitation_id=offers[0].id)
+    else:
+        guest.rpc(f"InvitationService.{end}Invitation", invitation_id=offers[0].id)
+    assert small.invite(acme, ana, "more@example.com").state == 1
+
+
+def test_expired_invitations_make_room_and_cannot_be_revived_beyond_the_limit(small: World) -> None:
+    ana, acme, offers = invitation_full(small)
+    resend = "InvitationService.ResendInvitation"
+    with small.at(offers[1].expire_time.ToDatetime(UTC)):
+        for number in range(2, 4):
+            small.invite(acme, ana, f"guest{number}@example.com")
+        with small.unchanged(acme):
+            refusal = ana.rpc.refusal(resend, organization_id=acme.id, invitation_id=offers[0].id)
+    ensure_exceeded(refusal, TOO_MANY_INVITATIONS)
+
+
+def test_full_organization_can_still_send_its_pending_invitations_again(small: World) -> None:
+    ana, acme, offers = invitation_full(small)
+    resend = "InvitationService.ResendInvitation"
+    assert ana.rpc(resend, organization_id=acme.id, invitation_id=offers[0].id).state == 1
+
+
+def test_lifetimes_and_regions_are_the_operators(deploy_own: Callable[..., World]) -> None:
+    limits = Limits(regions=("mars",), invitation_lifetime=timedelta(hours=1), undelete_window=timedelta(minutes=1))
+    world = deploy_own(limits=limits)
+    ana = world.person()
+    acme = ana.rpc(CREATE, name="Acme", default_region_id="mars")
+    offer = world.invite(acme, ana, "guest@example.com")
+    assert offer.expire_time.ToDatetime() - offer.create_time.ToDatetime() == timedelta(hours=1)
+    deleted = ana.rpc(DELETE, organization_id=acme.id)
+    assert deleted.purge_time.ToDatetime() - deleted.delete_time.ToDatetime() == timedelta(minutes=1)
+    with world.at(deleted.purge_time.ToDatetime(UTC)):
+        assert ana.rpc.refusal(UNDELETE, organization_id=acme.id).reason == "UNDELETE_WINDOW_PASSED"
+
+
+def test_batch_fills_what_is_left(small: World) -> None:
+    ana = small.person()
+    acme = small.organization(ana)
+    items = [{"email": f"guest{number}@example.com", "role": OWNER} for number in range(3)]
+    answer = ana.rpc("InvitationService.BatchCreateInvitations", organization_id=acme.id, items=items)
+    assert [result.WhichOneof("result") for result in answer.results] == ["invitation", "invitation", "error"]
+    assert answer.results[2].error.code == StatusCode.RESOURCE_EXHAUSTED.value[0]

@@ -1,0 +1,231 @@
+"""Large organizations: what a page costs does not depend on how much there is, nor on where the page is."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from support import bulk
+from support.bulk import Bulk, numbered
+from support.deployment import CATALOG, Deployment, deploy
+from support.engines import Engines
+from support.plans import work
+from support.rpc import method_of
+from support.sql import Heard, statements, text
+from support.world import World
+
+from tenantry_server.domain import call as calls
+from tenantry_server.domain import tokens
+from tenantry_server.domain.call import Call
+from tenantry_server.services.service import Service
+from tenantry_server.store.models import Membership, User
+from tenantry_server.store.statements import Slot, Statement
+
+pytestmark = pytest.mark.slow
+
+# What a statement may cost at most, by engine: a page of a hundred rows and what belongs to each, or a few rows of each of a
+# few tables. It would be a hundred times as much if it went through everything.
+MOST = {"sqlite": 20_000, "postgresql": 900}
+# Statements whose work grows, and why they may.
+GROWING = {
+    "users.ANY": "stops at the first row",
+    "users.KEY": "reads a table of one row",
+    "users.BY_EMAIL": "sorts the few users who claim one address; for the command line",
+    "invitations.MINE": "goes through one's own invitations, at worst",
+    "invitations.COUNT_MINE": "counts one's own invitations",
+    "invitations.CLOSE_OVERDUE": "writes down, once, what ran out since somebody was invited last",
+    "invitations.LIST expired": "goes through the invitations by id: which have expired is computed",
+    "organizations.COUNT_CREATED": "counts the organizations that one made",
+    "roles.BY_NAME": "goes through the roles of an organization; for who names a role instead of giving its id",
+    "roles.HOLDERS": "answers with everybody who has a role that is deleted",
+    "roles.OFFERS": "answers with every invitation that offers a role that is deleted",
+    "roles.TOUCH_HOLDERS": "changes everybody who has a role that is deleted",
+    "roles.TOUCH_OFFERS": "changes every invitation that offers a role that is deleted",
+    "roles.UNASSIGN": "takes a role that is deleted from everybody",
+    "roles.UNOFFER": "takes a role that is deleted from every invitation",
+}
+
+
+@pytest.fixture(scope="module")
+def bulks(engines: Engines) -> Iterator[Callable[[str], Bulk]]:
+    """A large organization on each engine."""
+    made: dict[str, Bulk] = {}
+    deployments: list[Deployment] = []
+
+    def bulk_of(engine: str) -> Bulk:
+        if engine not in made:
+            deployments.append(deploy(engine, engines.new(engine)))
+            made[engine] = bulk.make(World(deployments[-1]))
+        return made[engine]
+
+    yield bulk_of
+    for deployment in deployments:
+        deployment.close()
+
+
+def _values(large: Bulk) -> dict[str, Any]:
+    """A value for every slot: what there is most of."""
+    member, now = numbered("7Z", bulk.MEMBERS // 2), large.world.now_ms()
+    slots: dict[str, Any] = dict.fromkeys(
+        "state default_region_id experimental_config description permissions name granter_user_id granter_token_id".split(), "x"
+    )
+    return slots | {
+        "organization_id": large.organization_id,
+        "user_id": member,
+        "role_id": numbered("7Y", 7),
+        "invitation_id": numbered("7X", 7),
+        "token_id": numbered("7R", 7),
+        "digest": tokens.digest(large.owner.token),
+        "email": "m500@example.com",
+        "verified": True,
+        "role": "member",
+        "principal_id": "p500",
+        "request_id": "r500",
+        "purpose": "page-token",
+        "after": "",
+        "before": 2**62,
+        "first": member,
+        "last": numbered("7Z", bulk.MEMBERS // 2 + 100),
+        "limit": 101,
+        "now": now,
+        "since": 0,
+        "expire_time": now,
+        "revision": 1,
+        "delete_time": None,
+        "purge_time": None,
+        "limited_network_egress": False,
+        **{f"id{n}": numbered("7Y", n + 1) for n in range(32)},
+    }
+
+
+def _differently(name: str, large: Bulk) -> dict[str, Any]:
+    """What a statement needs another value of."""
+    if name in ("organizations.OF_USER", "invitations.MINE", "invitations.MY_ASSIGNMENTS"):
+        first = {"first": numbered("7S", 1), "last": numbered("7S", 100)}
+        return {"user_id": large.owner.id, "email": large.owner.email, **first}
+    return {"state": "active" if name.startswith("organizations") else "cancelled"}
+
+
+def test_no_statement_goes_through_everything(engine: str, bulks: Callable[[str], Bulk]) -> None:
+    large = bulks(engine)
+    database, values = large.world.deployment.database, _values(large)
+    found = {}
+    for name, statement in statements().items():
+        if text(database, statement).startswith("INSERT") or name in GROWING:
+            continue
+        # PostgreSQL may also plan for any values at once, after a while.
+        for generic in (False, True) if engine == "postgresql" else (False,):
+            done = work(database, statement, values | _differently(name, large), generic=generic)
+            if done.flaws or done.steps > MOST[engine]:
+                found[name, generic] = (done.steps, done.flaws)
+    assert found == {}
+
+
+def test_a_statement_that_does_would_be_seen(engine: str, bulks: Callable[[str], Bulk]) -> None:
+    large = bulks(engine)
+    database = large.world.deployment.database
+    by_name: Statement[Any] = Statement(lambda: User.select(User.id).where(User.name == Slot("name")).limit(1), tuple)
+    by_time: Statement[Any] = Statement(
+        lambda: (
+            Membership.select(Membership.user_id)
+            .where(Membership.organization_id == Slot("organization_id"))
+            .order_by(Membership.create_time)
+            .limit(Slot("limit"))
+        ),
+        tuple,
+    )
+    by_offset: Statement[Any] = Statement(
+        lambda: (
+            Membership.select(Membership.user_id)
+            .where(Membership.organization_id == Slot("organization_id"))
+            .order_by(Membership.user_id)
+            .limit(Slot("limit"))
+            .offset(bulk.MEMBERS - 100)
+        ),
+        tuple,
+    )
+    for statement in (by_name, by_time, by_offset):
+        done = work(database, statement, _values(large) | {"name": "nobody"})
+        assert done.flaws or done.steps > MOST[engine]
+
+
+# Every list: the statement, the slot that says where the page begins, and a place at the start, in the middle, at the end.
+_PAGES = {
+    "members.LIST": ("after", "", numbered("7Z", bulk.MEMBERS // 2), numbered("7Z", bulk.MEMBERS - 101)),
+    "organizations.OF_USER": ("after", "", numbered("7T", bulk.ORGANIZATIONS // 2), numbered("7T", bulk.ORGANIZATIONS - 101)),
+    "roles.LIST": ("after", "", numbered("7Y", bulk.ROLES // 2), numbered("7Y", bulk.ROLES - 101)),
+    "audit.LIST": ("before", 2**62, 1000 + bulk.EVENTS // 2, 1000 + 102),
+    "invitations.LIST": ("after", "", numbered("7V", bulk.CLOSED // 2), numbered("7X", bulk.PENDING - 101)),
+    "invitations.LIST pending": ("after", numbered("7X", 0), numbered("7X", 500), numbered("7X", bulk.PENDING - 101)),
+    "invitations.LIST cancelled": ("after", "", numbered("7V", bulk.CLOSED // 2), numbered("7V", bulk.CLOSED - 201)),
+    "invitations.MINE": ("after", "", numbered("7S", 1000), numbered("7S", bulk.ORGANIZATIONS - 101)),
+}
+
+
+def test_the_last_page_costs_what_the_first_one_costs(engine: str, bulks: Callable[[str], Bulk]) -> None:
+    large = bulks(engine)
+    database = large.world.deployment.database
+    for name, (slot, *places) in _PAGES.items():
+        statement, values = statements()[name], _values(large) | _differently(name, large)
+        first, *others = [work(database, statement, values | {slot: place}).steps for place in places]
+        rows = len(database.rows(statement, **(values | {slot: places[-1]})))
+        assert rows == 101, f"{name}: {rows} rows"
+        # Whether PostgreSQL looks the organization up once or for each row of a page is its own affair: four blocks a row.
+        assert max(others) <= max(2 * first, 4 * rows), f"{name}: {first}, then {others}"
+
+
+def _token(large: Bulk, method: str, position: str) -> str:
+    """The token of the page behind a position, as the server would give it."""
+    services = large.world.services
+    caller = calls.person(large.owner.id, large.owner.email, email_verified=True)
+    call = Call(method=f"/tenantry.v1.{method.replace('.', '/')}", caller=caller, organization_id=large.organization_id)
+    return services.members.page_tokens.page(Service.scope(call), 1, (position, ""), str).next_page_token
+
+
+def test_pages_of_a_large_organization_are_complete_wherever_they_are(engine: str, bulks: Callable[[str], Bulk]) -> None:
+    large = bulks(engine)
+
+    def page(position: str) -> tuple[list[str], str, int]:
+        token = _token(large, "MemberService.ListMembers", position) if position else ""
+        with Heard(large.world.deployment.database) as heard:
+            answer = large.owner.rpc("MemberService.ListMembers", organization_id=large.organization_id, page_token=token)
+        return [member.user_id for member in answer.members], answer.next_page_token, len(heard.statements)
+
+    def members(first: int, last: int) -> list[str]:
+        return [numbered("7Z", number) for number in range(first, last + 1)]
+
+    start, middle, end = page(""), page(numbered("7Z", 50_000)), page(numbered("7Z", bulk.MEMBERS - 50))
+    assert start[:2] == ([large.owner.id, *members(1, 99)], _token(large, "MemberService.ListMembers", numbered("7Z", 99)))
+    assert middle[0] == members(50_001, 50_100)
+    assert end[:2] == (members(bulk.MEMBERS - 49, bulk.MEMBERS), "")
+    assert {statements for _, _, statements in (start, middle, end)} == {3}
+    # Where a page ends may be gone by the time the next one is asked for.
+    large.owner.rpc("MemberService.RemoveMember", organization_id=large.organization_id, user_id=numbered("7Z", 50_100))
+    assert page(numbered("7Z", 50_100))[0] == members(50_101, 50_200)
+
+
+@pytest.mark.parametrize(
+    ("method", "field", "count"),
+    [
+        ("OrganizationService.ListOrganizations", "organizations", bulk.ORGANIZATIONS + 2),
+        ("RoleService.ListRoles", "roles", bulk.ROLES + 1 + len(CATALOG.roles)),
+        ("InvitationService.ListMyInvitations", "invitations", bulk.ORGANIZATIONS),
+    ],
+)
+def test_a_long_list_is_walked_without_gap_or_repetition(
+    engine: str, bulks: Callable[[str], Bulk], method: str, field: str, count: int
+) -> None:
+    large = bulks(engine)
+    scope = (
+        {"organization_id": large.organization_id} if "organization_id" in method_of(method).input_type.fields_by_name else {}
+    )
+    ids: list[str] = []
+    costs, token = set(), ""
+    while not ids or token:
+        with Heard(large.world.deployment.database) as heard:
+            answer = large.owner.rpc(method, **scope, page_size=401, page_token=token)
+        costs.add(len(heard.statements))
+        ids += [item.id for item in getattr(answer, field)]
+        token = answer.next_page_token
+    assert len(ids) == len(set(ids)) == count
+    assert ids == sorted(ids)
+    assert len(costs) == 1
