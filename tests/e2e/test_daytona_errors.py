@@ -16,7 +16,7 @@ from tenantry_server.domain.organizations import OrganizationState
 
 MINE = "/api/organizations/invitations"
 NAME = "name must have 1 to 200 characters, not all of them blank"
-SAFE = "must not contain an HTML tag, a web address or control characters"
+SAFE = "must not contain an HTML tag, a web address, line ends or control characters"
 ROLE = {"name": "Maintainer", "description": "", "permissions": ["read:volumes"]}
 INVITATION = {"email": "new@example.com", "role": "member", "assignedRoleIds": []}
 ACCESS = {"role": "member", "assignedRoleIds": []}

@@ -11,7 +11,7 @@ from support.world import fresh
 
 LIST = "/api/v1/organizations"
 NAME = "name must have 1 to 200 characters, not all of them blank"
-SAFE = "name must not contain an HTML tag, a web address or control characters"
+SAFE = "name must not contain an HTML tag, a web address, line ends or control characters"
 ROLE = "role must have 1 to 200 characters, not all of them blank"
 EMAIL = "email must be an e-mail address of 3 to 320 characters"
 PAGE = "page must be greater than or equal to 1"

@@ -262,7 +262,8 @@ def _call_id(sent: str) -> str:
 
 def _note_change(call: Call, request: Message, metadata: Mapping[str, str]) -> None:
     """How the change is to be carried out: from the request's own fields or, in a dialect, from its headers."""
-    call.request_id = getattr(request, "request_id", "") or _key(metadata.get(_IDEMPOTENCY_KEY, ""))
+    header = "" if "request_id" in request.DESCRIPTOR.fields_by_name else metadata.get(_IDEMPOTENCY_KEY, "")
+    call.request_id = getattr(request, "request_id", "") or _key(header)
     call.validate_only = getattr(request, "validate_only", False)
     call.etag = getattr(request, "etag", "")
     if call.request_id:

@@ -27,7 +27,7 @@ from ..store.transactions import Change
 from . import emails
 from .assignments import by_holder, roles_of
 from .memberships import count_owners, end_membership, join, load_member, set_access
-from .offers import ensure_room, invite
+from .offers import cancel_overtaken, ensure_room, invite
 from .service import MAX_LIST, PageRequest, Service, changes, whole
 
 
@@ -167,5 +167,6 @@ def _add(change: Change, user: UserRow, grant: Grant) -> Member:
     ensure_shared(change.organization)
     if not join(change, user.id, grant):
         raise AlreadyMember(user_id=user.id)
-    change.record("member.add", "member", user.id, differences(None, grant))
+    overtaken = cancel_overtaken(change, user.email) if user.email_verified else {}
+    change.record("member.add", "member", user.id, differences(None, grant) | overtaken)
     return load_member(change, user.id)

@@ -74,6 +74,18 @@ def ensure_may_be_invited(change: Change, limits: Limits, email: str) -> None:
     ensure_room(change, limits)
 
 
+def cancel_overtaken(change: Change, email: str) -> Changes:
+    """Ends the pending invitation of an address whose user became a member another way; what the audit trail says of it."""
+    organization_id = change.organization.id
+    found = change.database.row(
+        statements.PENDING_TO, organization_id=organization_id, email=email, now=milliseconds(change.now)
+    )
+    if found is None:
+        return {}
+    change.database.run(statements.CANCEL, invitation_id=found, **change.slots)
+    return {"cancelled_invitation_id": (None, found)}
+
+
 def ensure_room(change: Change, limits: Limits) -> None:
     """Refuses what would be one pending invitation too many."""
     now = milliseconds(change.now)

@@ -138,6 +138,15 @@ PENDING_TO = value(
         .limit(1)
     )
 )
+CANCEL = changing(
+    lambda: Table.update(
+        {
+            Table.state: InvitationState.CANCELLED.value,
+            Table.revision: Slot("revision"),
+            Table.update_time: Slot("now"),
+        }
+    ).where(_THIS())
+)
 # Of the whole organization, so that what is kept as pending stays within the limit of what may be.
 CLOSE_OVERDUE = changing(
     lambda: Table.update({Table.state: InvitationState.EXPIRED.value}).where(
