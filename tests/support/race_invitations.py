@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from tenantry_server.store.queries import invitations, members
@@ -92,10 +92,10 @@ def _accept_or_update(world: World, crowd: int) -> Scene:
 def _accept_or_add(world: World, crowd: int) -> Scene:
     party = invited(world)
     member = (Code.ALREADY_EXISTS, "ALREADY_MEMBER", {"user_id": party.guest.id})
-    accept = party.on_their_side("AcceptInvitation")
+    accept = party.on_their_side("AcceptInvitation", "cancelled")
     add = Act(lambda: world.join(party.organization, party.owner, party.guest), (member,))
     wrong = not_one(world, "memberships", organization_id=party.organization.id, user_id=party.guest.id)
-    return Scene([replace(accept, refusals=(member,)), add], wrong=wrong, organization_id=party.organization.id)
+    return Scene([accept, add], wrong=wrong, organization_id=party.organization.id)
 
 
 def _same_address(world: World, crowd: int) -> Scene:

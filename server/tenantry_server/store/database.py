@@ -25,7 +25,7 @@ from .statements import Statement
 T = TypeVar("T")
 
 # What is raised when the database cannot be reached or used.
-DatabaseFailure = peewee.OperationalError
+DatabaseFailure = peewee.DatabaseError
 
 _WRONG_URL = "must be sqlite:///file or postgresql://…"
 _SQLITE_PRAGMAS = {
