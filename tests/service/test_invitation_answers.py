@@ -68,10 +68,11 @@ def test_invitation_to_another_address_is_like_one_that_does_not_exist(world: Wo
 
 
 def test_accepting_never_overwrites_a_membership(world: World) -> None:
-    ana, guest = world.person(), world.person()
+    ana, guest = world.person(), world.person(verified=False)
     acme = world.organization(ana)
     offer = world.invite(acme, ana, guest.email, DEVELOPER, role=OWNER)
     before = world.join(acme, ana, guest, AUDITOR)
+    world.verify(guest)
     with world.unchanged(acme):
         refusal = guest.rpc.refusal(ACCEPT, invitation_id=offer.id)
     assert refusal.seen == (StatusCode.ALREADY_EXISTS, "ALREADY_MEMBER", {"user_id": guest.id})

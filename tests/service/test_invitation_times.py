@@ -85,9 +85,10 @@ def test_replaced_invitation_can_be_revived_once_its_successor_is_over(world: Wo
 
 def test_expired_invitation_of_a_member_cannot_be_sent_again(world: World) -> None:
     ana, guest, acme, offer, end = offered(world)
-    world.join(acme, ana, guest)
-    with world.at(end), world.unchanged(acme):
-        refusal = ana.rpc.refusal(RESEND, organization_id=acme.id, invitation_id=offer.id)
+    with world.at(end):
+        world.join(acme, ana, guest)
+        with world.unchanged(acme):
+            refusal = ana.rpc.refusal(RESEND, organization_id=acme.id, invitation_id=offer.id)
     assert refusal.seen == (StatusCode.ALREADY_EXISTS, "ALREADY_MEMBER", {"email": guest.email})
 
 

@@ -15,6 +15,7 @@ from support.world import AUDITOR, MEMBER, World, fresh
 
 from tenantry_server.domain import call as calls
 from tenantry_server.domain.errors import EmailTaken
+from tenantry_server.domain.organizations import OrganizationState
 from tenantry_server.store.queries import audit, members
 
 Code = grpc.StatusCode
@@ -111,6 +112,22 @@ def test_an_invitation_of_an_organization_that_is_deleted_meanwhile_is_gone(worl
         assert raw.values(world.deployment.database, "invitations", "state", id=party.invitation.id) == ["pending"]
         joined = {"organization_id": party.organization.id, "user_id": party.guest.id}
         assert raw.count(world.deployment.database, "memberships", **joined) == 0
+
+
+def test_an_invitation_of_an_organization_that_is_suspended_meanwhile_is_kept_for_later(world: World) -> None:
+    for _ in range(5):
+        party = invited(world)
+        with Stop(world.deployment.database, "writing") as stop:
+            accepting = Background(party.on_their_side("AcceptInvitation").do)
+            stop.wait()
+            world.set_state(party.organization.id, OrganizationState.SUSPENDED)
+            stop.go()
+            refusal = accepting.result()
+        metadata = {"organization_id": party.organization.id}
+        assert refusal.seen == (Code.PERMISSION_DENIED, "ORGANIZATION_SUSPENDED", metadata)
+        world.set_state(party.organization.id, OrganizationState.ACTIVE)
+        assert not refused(at_once(party.on_their_side("AcceptInvitation").do)[0])
+    assert world.breaches() == []
 
 
 # -- expiry ----------------------------------------------------------------------------------------------------------

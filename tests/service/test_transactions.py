@@ -16,6 +16,7 @@ from support.stage import Stage, outcome, state_for
 from support.world import World
 
 from tenantry_server.domain import call as calls
+from tenantry_server.store import database as databases
 from tenantry_server.store.queries import organizations
 from tenantry_server.store.transactions import Change, change
 
@@ -84,6 +85,27 @@ def test_a_change_whose_audit_event_cannot_be_written_does_not_happen(deploy_own
     with raw.connect(world.deployment.url) as connection:
         connection.execute("ALTER TABLE elsewhere RENAME TO audit_events")
     assert owner.rpc("OrganizationService.UpdateOrganization", organization_id=acme.id, name="Apex").name == "Apex"
+    assert world.breaches() == []
+
+
+def test_a_full_disk_refuses_changes_and_keeps_what_there_is(
+    on_sqlite: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(databases._SQLITE_PRAGMAS, "max_page_count", 150)
+    world = on_sqlite()
+    owner = world.person("owner")
+    acme = world.organization(owner)
+    made, refusal = 0, None
+    while refusal is None:
+        try:
+            world.role(acme, owner, "sandbox:write")
+            made += 1
+        except Refused as refused:
+            refusal = refused
+    metadata = {"limit": "disk space", "maximum": "the disk"}
+    assert refusal.seen == (Code.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED", metadata)
+    assert raw.count(world.deployment.database, "roles", organization_id=acme.id) == made
+    assert owner.rpc("RoleService.ListRoles", organization_id=acme.id).roles
     assert world.breaches() == []
 
 

@@ -178,10 +178,10 @@ def test_a_change_that_took_too_long_is_not_committed(world: World) -> None:
 # -- turns -----------------------------------------------------------------------------------------------------------
 
 
-def test_no_writer_is_kept_waiting_for_the_others(deploy_own: Callable[..., World]) -> None:
-    world = deploy_own()
+def test_no_writer_is_kept_waiting_for_the_others(on_sqlite: Callable[..., World]) -> None:
+    world = on_sqlite()
     organizations = [world.organization(world.person("owner")) for _ in range(16)]
-    total, changes = 480, [0] * len(organizations)
+    total, changes = 640, [0] * len(organizations)
     counting = threading.Lock()
 
     def write(writer: int) -> None:
@@ -193,7 +193,7 @@ def test_no_writer_is_kept_waiting_for_the_others(deploy_own: Callable[..., Worl
                     return
 
     at_once(*[partial(write, writer) for writer in range(len(organizations))])
-    assert min(changes) >= 5, changes
+    assert min(changes) >= 4, changes  # a tenth of an equal share
     assert world.breaches() == []
 
 
