@@ -106,9 +106,6 @@ BREAKS: dict[str, list[Break]] = {
             ("invitations",),
         )
     ],
-    "a member has no pending invitation": [
-        Break("UPDATE invitations SET email = (SELECT email FROM users WHERE id = '{member}')")
-    ],
     _SLUG: [
         Break("UPDATE organizations SET slug = 'elsewhere' WHERE id = '{acme}'"),
         Break("DELETE FROM organization_slugs WHERE organization_id = '{acme}'"),

@@ -42,10 +42,6 @@ _QUERIES = {
         SELECT email FROM users WHERE email_verified GROUP BY email HAVING COUNT(*) > 1""",
     "an address has one pending invitation in an organization": """
         SELECT MIN(id) FROM invitations WHERE state = 'pending' GROUP BY organization_id, email HAVING COUNT(*) > 1""",
-    "a member has no pending invitation": """
-        SELECT i.id FROM invitations i JOIN users u ON u.email = i.email AND u.email_verified
-            JOIN memberships m ON m.organization_id = i.organization_id AND m.user_id = u.id
-            WHERE i.state = 'pending' AND i.expire_time > m.create_time""",
     "an organization has its slug to itself": """
         SELECT o.id FROM organizations o LEFT JOIN organization_slugs s ON s.slug = o.slug AND s.organization_id = o.id
             WHERE s.slug IS NULL
