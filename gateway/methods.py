@@ -42,13 +42,14 @@ class Binding(NamedTuple):
 
 
 class Rpc(NamedTuple):
-    """A method. A dialect's has bindings, and facts for gateway/rest.lua."""
+    """A method. A dialect's has bindings, facts for gateway/rest.lua, and fields that the server takes from a header."""
 
     path: str
     streaming: bool
     request: dict[str, str]
     bindings: tuple[Binding, ...] = ()
     facts: Json | None = None
+    from_header: frozenset[str] = frozenset()
 
 
 def read(descriptors: FileDescriptorSet) -> list[Rpc]:
@@ -91,7 +92,10 @@ def with_options(rpc: Rpc, dialect: str, method: MethodDescriptorProto, response
         unknown = sorted(binding.variables - rpc.request.keys())
         require(not unknown, f"{rpc.path} has path variables that are no fields of its request: {', '.join(unknown)}")
     facts = {"dialect": dialect, "status": str(rest.status or 200), "empty": empty, "unwrap": response.get(rest.unwrap)}
-    return rpc._replace(bindings=bindings, facts={name: fact for name, fact in facts.items() if fact})
+    from_header = frozenset(["organization_id"] if rest.organization_header else [])
+    require(from_header <= rpc.request.keys(), f"{rpc.path} has an organization_header, but no organization_id")
+    facts = {name: fact for name, fact in facts.items() if fact}
+    return rpc._replace(bindings=bindings, facts=facts, from_header=from_header)
 
 
 def bindings_of(rule: http_pb2.HttpRule) -> Iterator[Binding]:
@@ -112,7 +116,9 @@ def refuse_clashes(rpcs: list[Rpc]) -> None:
         require(owner == rpc.path, f"{binding.verb} {binding.template} is both {owner} and {rpc.path}")
     # The names of path variables are ignored in every query: a query must not override the path.
     hidden = {name for _, binding in bound for name in binding.variables}
+    bare = sorted(rpc.path for rpc, _ in bound if not rpc.from_header <= hidden)
+    require(not bare, f"{', '.join(bare)} has a field from a header that a query could set too")
     for rpc, binding in bound:
-        queried = set() if binding.body == "*" else rpc.request.keys() - binding.variables - {binding.body}
+        queried = set() if binding.body == "*" else rpc.request.keys() - binding.variables - {binding.body} - rpc.from_header
         lost = sorted(queried & hidden)
         require(not lost, f"{rpc.path} takes from the query what elsewhere is a path variable: {', '.join(lost)}")

@@ -9,6 +9,8 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from tenantry.rest.daytona.v1 import api_key_service_pb2 as daytona_api_key_pb2
+from tenantry.rest.daytona.v1 import api_key_service_pb2_grpc as daytona_api_key_grpc
 from tenantry.rest.daytona.v1 import invitation_service_pb2 as daytona_invitation_pb2
 from tenantry.rest.daytona.v1 import invitation_service_pb2_grpc as daytona_invitation_grpc
 from tenantry.rest.daytona.v1 import member_service_pb2 as daytona_member_pb2
@@ -17,11 +19,19 @@ from tenantry.rest.daytona.v1 import organization_service_pb2 as daytona_organiz
 from tenantry.rest.daytona.v1 import organization_service_pb2_grpc as daytona_organization_grpc
 from tenantry.rest.daytona.v1 import role_service_pb2 as daytona_role_pb2
 from tenantry.rest.daytona.v1 import role_service_pb2_grpc as daytona_role_grpc
+from tenantry.rest.daytona.v1 import user_service_pb2 as daytona_user_pb2
+from tenantry.rest.daytona.v1 import user_service_pb2_grpc as daytona_user_grpc
+from tenantry.rest.dotenv.v1 import api_key_service_pb2 as dotenv_api_key_pb2
+from tenantry.rest.dotenv.v1 import api_key_service_pb2_grpc as dotenv_api_key_grpc
 from tenantry.rest.dotenv.v1 import member_service_pb2 as dotenv_member_pb2
 from tenantry.rest.dotenv.v1 import member_service_pb2_grpc as dotenv_member_grpc
 from tenantry.rest.dotenv.v1 import organization_service_pb2 as dotenv_organization_pb2
 from tenantry.rest.dotenv.v1 import organization_service_pb2_grpc as dotenv_organization_grpc
+from tenantry.rest.dotenv.v1 import user_service_pb2 as dotenv_user_pb2
+from tenantry.rest.dotenv.v1 import user_service_pb2_grpc as dotenv_user_grpc
 from tenantry.v1 import (
+    api_token_service_pb2,
+    api_token_service_pb2_grpc,
     audit_service_pb2,
     audit_service_pb2_grpc,
     invitation_service_pb2,
@@ -30,41 +40,61 @@ from tenantry.v1 import (
     member_service_pb2_grpc,
     organization_service_pb2,
     organization_service_pb2_grpc,
+    platform_token_service_pb2,
+    platform_token_service_pb2_grpc,
     role_service_pb2,
     role_service_pb2_grpc,
+    user_service_pb2,
+    user_service_pb2_grpc,
 )
 
 from .domain.clock import Clock
 from .domain.paging import PageTokens
 from .domain.permissions import Catalog
+from .oidc.verifier import Verifier
 from .rest.daytona import errors as daytona_errors
+from .rest.daytona.api_keys import ApiKeysServicer as DaytonaApiKeys
 from .rest.daytona.invitations import InvitationsServicer as DaytonaInvitations
 from .rest.daytona.members import MembersServicer as DaytonaMembers
 from .rest.daytona.organizations import OrganizationsServicer as DaytonaOrganizations
 from .rest.daytona.roles import RolesServicer as DaytonaRoles
+from .rest.daytona.users import UsersServicer as DaytonaUsers
 from .rest.dotenv import errors as dotenv_errors
+from .rest.dotenv.api_keys import ApiKeysServicer as DotenvApiKeys
 from .rest.dotenv.members import MembersServicer as DotenvMembers
 from .rest.dotenv.organizations import OrganizationsServicer as DotenvOrganizations
+from .rest.dotenv.users import UsersServicer as DotenvUsers
 from .rpc import interceptors, policy
+from .rpc.api_tokens import ApiTokensServicer
 from .rpc.audit import AuditServicer
 from .rpc.interceptor import Interceptor
 from .rpc.interceptors import ErrorRenderer
 from .rpc.invitations import InvitationsServicer
 from .rpc.members import MembersServicer
 from .rpc.organizations import OrganizationsServicer
+from .rpc.platform_tokens import PlatformTokensServicer
 from .rpc.roles import RolesServicer
+from .rpc.users import UsersServicer
 from .services.api_tokens import ApiTokens
 from .services.audit import Audit
+from .services.credentials import Credentials
+from .services.departures import Departures
+from .services.erasure import Erasure
 from .services.invitations import Invitations
+from .services.last_used import LastUsed
 from .services.members import Members
 from .services.organizations import Organizations
+from .services.own_tokens import OwnTokens
+from .services.platform_tokens import PlatformTokens
 from .services.roles import Roles
 from .services.service import Limits
+from .services.sign_in import SignIn
 from .services.users import Users
+from .services.whoami import WhoAmI
+from .store.change import Store
 from .store.database import Database, SqliteDatabase
 from .store.queries import users as user_statements
 from .store.schema import ensure_current
-from .store.transactions import Store
 
 # What a server process does at once: SQLite runs one statement at a time anyway.
 _SQLITE_THREADS, _THREADS = 4, 8
@@ -97,7 +127,13 @@ class Services:
     invitations: Invitations
     audit: Audit
     users: Users
+    departures: Departures
+    erasure: Erasure
     api_tokens: ApiTokens
+    own_tokens: OwnTokens
+    platform_tokens: PlatformTokens
+    sign_in: SignIn
+    who_am_i: WhoAmI
 
 
 def wire(database: Database, catalog: Catalog, limits: Limits, clock: Clock | None = None) -> Services:
@@ -106,15 +142,22 @@ def wire(database: Database, catalog: Catalog, limits: Limits, clock: Clock | No
     store = Store(database, clock or Clock(), catalog)
     page_tokens = PageTokens(bytes.fromhex(database.one(user_statements.KEY, purpose="page-token")))
     parts = (store, limits, page_tokens)
+    users, organizations = Users(*parts), Organizations(*parts)
     return Services(
         store=store,
-        organizations=Organizations(*parts),
+        organizations=organizations,
         roles=Roles(*parts),
         members=Members(*parts),
         invitations=Invitations(*parts),
         audit=Audit(*parts),
-        users=Users(*parts),
+        users=users,
+        departures=Departures(*parts),
+        erasure=Erasure(*parts),
         api_tokens=ApiTokens(*parts),
+        own_tokens=OwnTokens(*parts),
+        platform_tokens=PlatformTokens(*parts),
+        sign_in=SignIn(*parts),
+        who_am_i=WhoAmI(users, organizations),
     )
 
 
@@ -146,6 +189,21 @@ _SERVICERS: tuple[tuple[ModuleType, Callable[[Any, grpc.Server], None], Callable
         lambda services: AuditServicer(services.audit),
     ),
     (
+        user_service_pb2,
+        user_service_pb2_grpc.add_UserServiceServicer_to_server,
+        lambda services: UsersServicer(services.users, services.departures, services.erasure, services.who_am_i),
+    ),
+    (
+        api_token_service_pb2,
+        api_token_service_pb2_grpc.add_ApiTokenServiceServicer_to_server,
+        lambda services: ApiTokensServicer(services.api_tokens, services.own_tokens),
+    ),
+    (
+        platform_token_service_pb2,
+        platform_token_service_pb2_grpc.add_PlatformTokenServiceServicer_to_server,
+        lambda services: PlatformTokensServicer(services.platform_tokens),
+    ),
+    (
         daytona_organization_pb2,
         daytona_organization_grpc.add_OrganizationServiceServicer_to_server,
         lambda services: DaytonaOrganizations(services.organizations),
@@ -166,6 +224,16 @@ _SERVICERS: tuple[tuple[ModuleType, Callable[[Any, grpc.Server], None], Callable
         lambda services: DaytonaInvitations(services.invitations),
     ),
     (
+        daytona_api_key_pb2,
+        daytona_api_key_grpc.add_ApiKeyServiceServicer_to_server,
+        lambda services: DaytonaApiKeys(services.own_tokens, services.api_tokens),
+    ),
+    (
+        daytona_user_pb2,
+        daytona_user_grpc.add_UserServiceServicer_to_server,
+        lambda services: DaytonaUsers(services.who_am_i),
+    ),
+    (
         dotenv_organization_pb2,
         dotenv_organization_grpc.add_OrganizationServiceServicer_to_server,
         lambda services: DotenvOrganizations(services.organizations),
@@ -174,6 +242,16 @@ _SERVICERS: tuple[tuple[ModuleType, Callable[[Any, grpc.Server], None], Callable
         dotenv_member_pb2,
         dotenv_member_grpc.add_MemberServiceServicer_to_server,
         lambda services: DotenvMembers(services.members),
+    ),
+    (
+        dotenv_api_key_pb2,
+        dotenv_api_key_grpc.add_ApiKeyServiceServicer_to_server,
+        lambda services: DotenvApiKeys(services.api_tokens),
+    ),
+    (
+        dotenv_user_pb2,
+        dotenv_user_grpc.add_UserServiceServicer_to_server,
+        lambda services: DotenvUsers(services.who_am_i),
     ),
 )
 # How each dialect, by its proto package, says what went wrong.
@@ -198,11 +276,14 @@ class Health(health.HealthServicer):
 class Server:
     """A gRPC server over wired services, with health and drain."""
 
-    def __init__(self, services: Services, *, address: str, share_port: bool = False) -> None:
+    def __init__(self, services: Services, *, address: str, share_port: bool = False, verifier: Verifier | None = None) -> None:
         """Raises PolicyError when a method's declaration is wrong, RuntimeError when the address cannot be bound."""
         self.services = services
         self.policies = policy.read((*SERVICE_NAMES, *policy.INFRASTRUCTURE), services.store.catalog)
         threads = _SQLITE_THREADS if isinstance(services.store.database, SqliteDatabase) else _THREADS
+        self._verifier = verifier
+        self._last_used = LastUsed(services.store.database)
+        self.credentials = Credentials(services.store, services.sign_in, self._last_used, verifier)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="call")
         self._server = grpc.server(
             self._executor,
@@ -219,10 +300,13 @@ class Server:
 
     def interceptors(self) -> tuple[Interceptor, ...]:
         """What surrounds every call; tests take links out to see others fail."""
-        return interceptors.chain(self.policies, self.services.store, _RENDERERS)
+        return interceptors.chain(self.policies, self.services.store, self.credentials, _RENDERERS)
 
     def start(self) -> None:
         """Accepts calls, and says so."""
+        self._last_used.start()
+        if self._verifier:
+            self._verifier.start()
         self._server.start()
         self._health.set("", health_pb2.HealthCheckResponse.SERVING)
 
@@ -234,4 +318,7 @@ class Server:
         """Refuses new calls, waits up to `grace` seconds for running ones, and closes every connection."""
         self._server.stop(grace).wait()
         self._executor.shutdown(wait=True)
+        if self._verifier:
+            self._verifier.close()
+        self._last_used.close()
         self.services.store.database.shut_down()

@@ -176,7 +176,7 @@ def user_create(environment: _Environment, email: str, name: str, unverified: bo
     services = environment.services()
     operator = calls.operator("tenantry user create")
     made = services.users.create(operator, email=email, name=name, email_verified=not unverified)
-    token = services.api_tokens.create(operator, user_id=made.user.id)
+    token = services.api_tokens.issue(operator, user_id=made.user.id)
     _print(
         as_json,
         user_id=made.user.id,
@@ -200,6 +200,8 @@ def _duration(context: click.Context, parameter: click.Parameter, value: str | N
 @token.command("create")
 @click.option("--user", "email", help="Whose token it is, by e-mail address. Left out: the organization's own.")
 @click.option("--organization", help="The one organization it is bound to, by id.")
+@click.option("--platform", is_flag=True, help="An operator's or an internal service's, with platform permissions.")
+@click.option("--name", default="", help="What it is called. Left out: something new.")
 @click.option("--permissions", help="What it is narrowed to, separated by commas. Left out: nothing narrower.")
 @click.option("--expires-in", callback=_duration, help="How long it is good for, for instance 30d. Left out: for good.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -208,21 +210,28 @@ def token_create(
     environment: _Environment,
     email: str | None,
     organization: str | None,
+    platform: bool,
+    name: str,
     permissions: str | None,
     expires_in: timedelta | None,
     as_json: bool,
 ) -> None:
     """Make a token, which is shown this once."""
-    if not email and not organization:
-        raise click.UsageError("give --user, --organization or both")
-    services = environment.services()
-    token = services.api_tokens.create(
-        calls.operator("tenantry token create"),
-        user_id=services.users.find_by_email(email).id if email else "",
-        organization_id=ids.find_or_nil(organization) if organization else "",
-        permissions=None if permissions is None else [name.strip() for name in permissions.split(",") if name.strip()],
-        lifetime=expires_in,
-    )
+    if bool(platform) == bool(email or organization):
+        raise click.UsageError("give --user, --organization or both, or --platform alone")
+    services, operator = environment.services(), calls.operator("tenantry token create")
+    granted = None if permissions is None else [word.strip() for word in permissions.split(",") if word.strip()]
+    if platform:
+        token = services.platform_tokens.issue(operator, permissions=granted, lifetime=expires_in, name=name)
+    else:
+        token = services.api_tokens.issue(
+            operator,
+            user_id=services.users.find_by_email(email).id if email else "",
+            organization_id=ids.find_or_nil(organization) if organization else "",
+            permissions=granted,
+            lifetime=expires_in,
+            name=name,
+        )
     expires = {} if token.expire_time is None else {"expire_time": isoformat(token.expire_time)}
     _print(as_json, token_id=token.id, token=token.secret, **expires)
 

@@ -87,6 +87,7 @@ VARIABLES = (
     Variable("PERMISSIONS_FILE", "", "file that extends the permission catalog", Path),
     Variable("MAX_ORGANIZATIONS_PER_USER", "10", "organizations a user may have created, the personal one included", _count),
     Variable("MAX_PENDING_INVITATIONS", "1000", "invitations of an organization that may be pending", _count),
+    Variable("MAX_API_TOKENS", "1000", "API tokens of an owner in an organization", _count),
     Variable("INVITATION_LIFETIME", "7d", "how long an invitation can be accepted when nothing else is said", duration),
     Variable("UNDELETE_WINDOW", "30d", "how long a deleted organization can be brought back", duration),
 )
@@ -110,6 +111,7 @@ def load(environment: Mapping[str, str]) -> Settings:
             regions=values["REGIONS"],
             organizations_per_user=values["MAX_ORGANIZATIONS_PER_USER"],
             pending_invitations=values["MAX_PENDING_INVITATIONS"],
+            api_tokens=values["MAX_API_TOKENS"],
             invitation_lifetime=values["INVITATION_LIFETIME"],
             undelete_window=values["UNDELETE_WINDOW"],
         ),

@@ -39,12 +39,18 @@ def _make(services: Services) -> dict[str, Any]:
             "user_id": made.user.id,
             "email": made.user.email,
             "personal_organization_id": made.personal_organization.id,
-            "token": services.api_tokens.create(operator, user_id=made.user.id).secret,
+            "token": services.api_tokens.issue(operator, user_id=made.user.id).secret,
         }
         for name, made in (("owner", owner), ("member", member))
     }
-    robot = services.api_tokens.create(operator, organization_id=organization.id)
-    return {"organization_id": organization.id, **people, "organization_token": robot.secret}
+    robot = services.api_tokens.issue(operator, organization_id=organization.id)
+    platform = services.platform_tokens.issue(operator)
+    return {
+        "organization_id": organization.id,
+        **people,
+        "organization_token": robot.secret,
+        "platform_token": platform.secret,
+    }
 
 
 def _private(path: Path) -> IO[str]:

@@ -19,6 +19,11 @@ def timestamp(moment: datetime) -> Timestamp:
     return message
 
 
+def timestamp_or_none(moment: datetime | None) -> Timestamp | None:
+    """An instant, or none."""
+    return None if moment is None else timestamp(moment)
+
+
 def moment(request: Message, field: str, *, within: str = "") -> datetime | None:
     """The instant in a field, or None when it is absent. Raises InvalidRequest when no calendar has it; `within` is the path
     to the message.

@@ -17,8 +17,9 @@ from support.world import World
 
 from tenantry_server.domain import call as calls
 from tenantry_server.store import database as databases
+from tenantry_server.store.change import Change
 from tenantry_server.store.queries import organizations
-from tenantry_server.store.transactions import Change, change
+from tenantry_server.store.transactions import change
 
 pytest_plugins = ("support.only",)
 

@@ -61,7 +61,7 @@ class World:
         made = self.services.users.create(
             operator, email=email or f"{fresh(name)}@example.com", name=name.title(), email_verified=verified
         )
-        token = self.services.api_tokens.create(operator, user_id=made.user.id).secret
+        token = self.services.api_tokens.issue(operator, user_id=made.user.id).secret
         client = Client(self.deployment.channel, token)
         return Person(made.user.id, made.user.email, made.personal_organization.id, token, client)
 
@@ -74,7 +74,7 @@ class World:
         lifetime: timedelta | None = None,
     ) -> str:
         """Another token: of a person, bound to an organization or not, or of an organization alone."""
-        return self.services.api_tokens.create(
+        return self.services.api_tokens.issue(
             calls.operator("test"),
             user_id=person.id if person else "",
             organization_id=organization_id,

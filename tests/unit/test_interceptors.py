@@ -33,8 +33,8 @@ from tenantry_server.rpc.interceptors import (
     RequestContext,
     Validation,
 )
+from tenantry_server.store.change import Store
 from tenantry_server.store.database import SqliteDatabase
-from tenantry_server.store.transactions import Store
 
 STREAMS = ["UnaryStream", "StreamStream"]
 GOOD_ID = "request-0123456789"

@@ -16,6 +16,11 @@ def floor(instant: datetime) -> datetime:
     return instant - timedelta(microseconds=instant.microsecond % 1000)
 
 
+def isoformat_or_none(instant: datetime | None) -> str | None:
+    """As `isoformat`, or none."""
+    return None if instant is None else isoformat(instant)
+
+
 def isoformat(instant: datetime) -> str:
     """RFC 3339 with milliseconds and `Z`."""
     return instant.strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"

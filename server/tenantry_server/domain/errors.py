@@ -5,14 +5,18 @@
     ├─ Unauthenticated                        MissingCredential  InvalidCredential
     ├─ PermissionDenied                       OrganizationNotAccessible  OrganizationSuspended  PermissionMissing
     │                                         PrincipalKindNotAllowed  GrantExceedsOwn  OwnAccess  OwnerProtected
+    │                                         TokenOfPerson
     ├─ NotFound                               RoleNotFound  MemberNotFound  InvitationNotFound  UserNotFound
-    ├─ AlreadyExists                          AlreadyMember  InvitationPending  EmailTaken
+    │                                         ApiTokenNotFound
+    ├─ AlreadyExists                          AlreadyMember  InvitationPending  EmailTaken  IdentityTaken
+    │                                         TokenNameTaken
     ├─ FailedPrecondition                     LastOwner  PersonalOrganization  EmailNotVerified  InvitationExpired
     │                                         InvitationNotPending  InviterLostAuthority  RoleAssigned  SystemRole
     │                                         OrganizationNotDeleted  UndeleteWindowPassed  RequestIdReused  ListTooLong
+    │                                         SuccessorMissing  UserDeleted  UserNotDeleted  TokenExpired
     ├─ Aborted                                EtagMismatch  Conflict
     ├─ LimitExceeded
-    ├─ Unavailable                            DatabaseUnavailable  OutcomeUnknown
+    ├─ Unavailable                            DatabaseUnavailable  OutcomeUnknown  IdentityProviderUnavailable
     └─ DeadlineExceeded
 
 A fact's reason is its class name in upper case; the public list, with the metadata of each, is
@@ -112,6 +116,10 @@ class OwnerProtected(PermissionDenied):
     text = "only owners change or remove the owner {user_id}"
 
 
+class TokenOfPerson(PermissionDenied):
+    text = "token {api_token_id} acts for a person, who alone changes and rotates it"
+
+
 class NotFound(TenantryError):
     """There is no such thing, as far as the caller may know."""
 
@@ -140,6 +148,10 @@ class UserNotFound(NotFound):
     text, kind, key = "user {user} not found", "user", "user"
 
 
+class ApiTokenNotFound(NotFound):
+    text, kind, key = "API token {api_token_id} not found", "api_token", "api_token_id"
+
+
 class AlreadyExists(TenantryError):
     """There is one already."""
 
@@ -154,6 +166,14 @@ class InvitationPending(AlreadyExists):
 
 class EmailTaken(AlreadyExists):
     text = "a user with the verified address {email} exists"
+
+
+class IdentityTaken(AlreadyExists):
+    text = "the identity {subject} of {issuer} belongs to a user already"
+
+
+class TokenNameTaken(AlreadyExists):
+    text = "there is a token named {name} already"
 
 
 class FailedPrecondition(TenantryError):
@@ -208,6 +228,23 @@ class ListTooLong(FailedPrecondition):
     text = "more than {limit} items: read them by pages, over gRPC"
 
 
+class SuccessorMissing(FailedPrecondition):
+    longest = 4000
+    text = "the user alone owns organizations for which no successor is named: {organization_ids}"
+
+
+class UserDeleted(FailedPrecondition):
+    text = "user {user_id} is deleted"
+
+
+class UserNotDeleted(FailedPrecondition):
+    text = "user {user_id} must be deleted first"
+
+
+class TokenExpired(FailedPrecondition):
+    text = "API token {api_token_id} expired at {expire_time}"
+
+
 class Aborted(TenantryError):
     """Something else came between."""
 
@@ -236,6 +273,10 @@ class DatabaseUnavailable(Unavailable):
 
 class OutcomeUnknown(Unavailable):
     text = "the connection was lost during the commit: the change may have happened"
+
+
+class IdentityProviderUnavailable(Unavailable):
+    text = "the keys of identity provider {issuer} cannot be had now; safe to repeat"
 
 
 class DeadlineExceeded(TenantryError):

@@ -30,7 +30,7 @@ class Permission:
 
 
 class Catalog:
-    """The permissions and the system roles, checked and indexed. `all` is what owners hold."""
+    """The permissions and the system roles, checked and indexed. `all` is what owners hold; `platform` is apart from it."""
 
     def __init__(self, *sources: Mapping[str, Any]) -> None:
         """Reads mappings of the shape of `permissions.yaml`, each extending the ones before.
@@ -38,14 +38,16 @@ class Catalog:
         Raises CatalogError when one contradicts itself or redefines what stands already.
         """
         descriptions: dict[str, str] = {}
+        platform: dict[str, str] = {}
         flags: dict[str, set[str]] = {"implicit": set(), "owner_only": set()}
         self.roles: dict[str, Role] = {}
         self.role_keys: dict[str, Role] = {}
         for source in sources:
-            for name, description in source.get("permissions", {}).items():
-                if not _NAME.fullmatch(name) or name in descriptions:
-                    raise CatalogError(f"permission {name!r} is misspelt or defined twice")
-                descriptions[name] = description
+            for kind, into in (("permissions", descriptions), ("platform", platform)):
+                for name, description in source.get(kind, {}).items():
+                    if not _NAME.fullmatch(name) or name in descriptions or name in platform:
+                        raise CatalogError(f"permission {name!r} is misspelt or defined twice")
+                    into[name] = description
             for flag, names in flags.items():
                 names.update(source.get(flag, ()))
         for flag, names in flags.items():
@@ -56,6 +58,7 @@ class Catalog:
             for name in sorted(descriptions)
         }
         self.all = frozenset(descriptions)
+        self.platform = frozenset(platform)
         self.implicit = frozenset(flags["implicit"])
         self.owner_only = frozenset(flags["owner_only"])
         for source in sources:

@@ -1,6 +1,7 @@
 """Who calls, and what they may do in an organization."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from .errors import (
@@ -25,15 +26,20 @@ class PrincipalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Whoever calls. `permissions` is what the credential narrows to; None narrows nothing."""
+    """Whoever calls. `permissions` is what the credential narrows to; None narrows nothing.
+
+    The credential is a token or, for whom an identity provider vouches, the identity; `expire_time` is a token's.
+    """
 
     kind: PrincipalKind
     credential_id: str = ""
+    signed_in: bool = False
     user_id: str = ""
     organization_id: str = ""
     email: str = ""
     email_verified: bool = False
     permissions: frozenset[str] | None = None
+    expire_time: datetime | None = None
 
     @property
     def id(self) -> str:
@@ -112,7 +118,7 @@ class Requirement:
         """Raises PrincipalKindNotAllowed, or PermissionMissing when the credential alone does not carry enough."""
         if principal.kind not in self.kinds:
             raise PrincipalKindNotAllowed(principal_kind=principal.kind)
-        if self.level is Level.AUTHENTICATED and principal.permissions is not None:
+        if self.level is not Level.SCOPED and principal.permissions is not None:
             self._ensure_holds(principal.permissions)
 
     def ensure_access(self, access: Access | None, *, organization_id: str) -> None:

@@ -19,3 +19,10 @@ class AuditServicer(AuditServiceServicer):
     def ListAuditEvents(self, request: pb.ListAuditEventsRequest, context: grpc.ServicerContext) -> pb.ListAuditEventsResponse:
         page = self._audit.list_page(current.get(), convert.page(request))
         return pb.ListAuditEventsResponse(events=map(convert.audit_event, page.items), next_page_token=page.next_page_token)
+
+    def ListPlatformAuditEvents(
+        self, request: pb.ListPlatformAuditEventsRequest, context: grpc.ServicerContext
+    ) -> pb.ListPlatformAuditEventsResponse:
+        page = self._audit.list_page(current.get(), convert.page(request))
+        events = map(convert.audit_event, page.items)
+        return pb.ListPlatformAuditEventsResponse(events=events, next_page_token=page.next_page_token)

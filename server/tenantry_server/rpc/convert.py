@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from tenantry.policy.v1 import policy_pb2
-from tenantry.v1 import audit_event_pb2, invitation_pb2, member_pb2, organization_pb2, role_pb2
+from tenantry.v1 import audit_event_pb2, invitation_pb2, member_pb2, organization_pb2, role_pb2, user_pb2
 
 from ..domain.audit import AuditEvent
 from ..domain.errors import InvalidRequest
@@ -18,8 +18,9 @@ from ..domain.organizations import Organization, OrganizationState
 from ..domain.permissions import Permission
 from ..domain.principal import PrincipalKind
 from ..domain.roles import MemberRole, Role
+from ..domain.users import User, UserState
 from ..services.service import PageRequest
-from ..wire import struct, timestamp, value
+from ..wire import struct, timestamp, timestamp_or_none, value
 
 _ORGANIZATION_STATES = {
     OrganizationState.ACTIVE: organization_pb2.ORGANIZATION_STATE_ACTIVE,
@@ -43,6 +44,11 @@ _PRINCIPAL_KINDS = {
     PrincipalKind.ORGANIZATION: policy_pb2.PRINCIPAL_KIND_ORGANIZATION,
     PrincipalKind.PLATFORM: policy_pb2.PRINCIPAL_KIND_PLATFORM,
 }
+_USER_STATES = {
+    UserState.ACTIVE: user_pb2.USER_STATE_ACTIVE,
+    UserState.DELETED: user_pb2.USER_STATE_DELETED,
+    UserState.ERASED: user_pb2.USER_STATE_ERASED,
+}
 _MEMBER_ROLE_OF = {value: role for role, value in _MEMBER_ROLES.items()}
 _INVITATION_STATE_OF = {value: state for state, value in _INVITATION_STATES.items()}
 
@@ -65,8 +71,8 @@ def organization(record: Organization) -> organization_pb2.Organization:
         etag=etag(record.revision),
         create_time=timestamp(record.create_time),
         update_time=timestamp(record.update_time),
-        delete_time=None if record.delete_time is None else timestamp(record.delete_time),
-        purge_time=None if record.purge_time is None else timestamp(record.purge_time),
+        delete_time=timestamp_or_none(record.delete_time),
+        purge_time=timestamp_or_none(record.purge_time),
     )
 
 
@@ -151,6 +157,34 @@ def audit_event(record: AuditEvent) -> audit_event_pb2.AuditEvent:
     )
 
 
+def user(record: User) -> user_pb2.User:
+    """A user."""
+    return user_pb2.User(
+        id=record.id,
+        email=record.email,
+        email_verified=record.email_verified,
+        name=record.name,
+        state=_USER_STATES[record.state],
+        personal_organization_id=record.personal_organization_id,
+        identities=[user_pb2.Identity(issuer=one.issuer, subject=one.subject) for one in record.identities],
+        revision=record.revision,
+        etag=etag(record.revision),
+        create_time=timestamp(record.create_time),
+        update_time=timestamp(record.update_time),
+        delete_time=timestamp_or_none(record.delete_time),
+    )
+
+
+def principal_kind(kind: PrincipalKind) -> policy_pb2.PrincipalKind.ValueType:
+    """Who a credential stands for."""
+    return _PRINCIPAL_KINDS[kind]
+
+
+def member_role_of(role: MemberRole | None) -> member_pb2.MemberRole.ValueType:
+    """A standing, or that there is none."""
+    return member_pb2.MEMBER_ROLE_UNSPECIFIED if role is None else _MEMBER_ROLES[role]
+
+
 def member_role(value: int) -> MemberRole:
     """A standing. Validation has seen to it that it is one."""
     return _MEMBER_ROLE_OF[value]  # type: ignore[index]
@@ -166,10 +200,11 @@ def page(request: Any) -> PageRequest:
     return PageRequest(request.page_size, request.page_token)
 
 
-def chosen(request: Any, fields: Sequence[str]) -> frozenset[str]:
+def chosen(request: Any, fields: Sequence[str], *, clearable: frozenset[str] = frozenset()) -> frozenset[str]:
     """The fields that an update is to change (AIP-134): those of its mask, all with `*`, or those that are present.
 
-    Raises InvalidRequest when the mask names another field, or one that the request does not carry and that cannot be empty.
+    Raises InvalidRequest when the mask names another field, or one that the request does not carry and that can neither be
+    cleared nor be empty.
     """
     present = {field for field in fields if _is_present(request, field)}
     paths = list(request.update_mask.paths)
@@ -180,7 +215,7 @@ def chosen(request: Any, fields: Sequence[str]) -> frozenset[str]:
     for path in paths:
         if path not in fields:
             raise InvalidRequest.of("update_mask", f"{path!r} is not one of {', '.join(fields)}", "UPDATE_MASK")
-        if path not in present and not _is_list(request, path):
+        if path not in present and path not in clearable and not _is_list(request, path):
             raise InvalidRequest.of(path, "is named by update_mask, but absent", "UPDATE_MASK")
     return frozenset(paths)
 

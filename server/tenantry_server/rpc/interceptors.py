@@ -11,7 +11,6 @@ Each wraps the behaviour, so that its work is done on the worker thread and not 
 streams while they are iterated.
 """
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,24 +24,24 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 
 from ..domain import call as calls
-from ..domain import ids, tokens
 from ..domain.call import Call
 from ..domain.errors import (
     DatabaseUnavailable,
-    InvalidCredential,
     InvalidRequest,
-    MissingCredential,
     PermissionDenied,
     TenantryError,
     Unauthenticated,
     Violation,
 )
 from ..domain.principal import Level
+from ..services.credentials import Credentials
+from ..store.change import Store
 from ..store.faults import Fault, classify
-from ..store.standings import authenticate
-from ..store.transactions import Store, remembered
+from ..store.transactions import remembered
+from .authentication import Authentication, Certificates
 from .interceptor import UNDECODABLE, Handler, Interceptor
 from .policy import MethodPolicy
+from .requests import call_id, metadata_of, note_change
 from .status import internal, status_of
 
 log = structlog.get_logger("tenantry.calls")
@@ -52,10 +51,8 @@ Policies = Mapping[str, MethodPolicy]
 ErrorRenderer = Callable[[TenantryError | None, Call, Mapping[str, str]], list[tuple[str, str]]]
 
 _DEADLINE = 15.0
-_IDEMPOTENCY_KEY = "idempotency-key"
 # Longest batch: Validation, which comes later, refuses longer ones.
 _MOST_ITEMS = 100
-_LONGEST_KEY = 100
 
 
 class RequestContext(Interceptor):
@@ -67,16 +64,16 @@ class RequestContext(Interceptor):
 
     @contextmanager
     def around(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[None]:
-        metadata = _metadata(context)
+        metadata = metadata_of(context)
         policy = self._policies[method]
         call = Call(
             method=method,
-            call_id=_call_id(metadata.get("x-request-id", "")),
+            call_id=call_id(metadata.get("x-request-id", "")),
             requirement=policy.requirement,
             deadline=time.monotonic() + min(context.time_remaining() or _DEADLINE, _DEADLINE),
         )
         if isinstance(request, Message) and policy.is_change:
-            _note_change(call, request, metadata)
+            note_change(call, request, metadata)
         context.set_trailing_metadata((("x-request-id", call.call_id),))
         token = calls.current.set(call)
         start = time.perf_counter()
@@ -131,7 +128,7 @@ class Errors(Interceptor):
             trailing.append(("www-authenticate", "Bearer"))
         renderer = self._renderers.get(call.method[1:].rpartition("/")[0].rpartition(".")[0])
         if renderer is not None:
-            trailing += renderer(error, call, _metadata(context))
+            trailing += renderer(error, call, metadata_of(context))
         context.set_trailing_metadata(tuple(trailing))
         code = next(code for code in grpc.StatusCode if code.value[0] == status.code)
         context.abort(code, status.message)
@@ -153,32 +150,6 @@ class Connection(Interceptor):
                 self._database.drop_connection()
                 raise DatabaseUnavailable from error
             raise
-
-
-class Authentication(Interceptor):
-    """Finds out who calls, and what they may do in the organization that the request names."""
-
-    def __init__(self, policies: Policies, store: Store) -> None:
-        super().__init__()
-        self._policies = policies
-        self._store = store
-
-    @contextmanager
-    def around(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[None]:
-        requirement = self._policies[method].requirement
-        if requirement.level is not Level.PUBLIC:
-            call = calls.current.get()
-            if requirement.level is Level.SCOPED:
-                call.organization_id = ids.find_or_nil(request.organization_id)
-            digest = tokens.digest(_bearer(context.invocation_metadata()))
-            if digest is None:
-                raise InvalidCredential
-            store = self._store
-            known = authenticate(store.database, store.catalog, digest, call.organization_id, store.clock.now())
-            if known is None:
-                raise InvalidCredential
-            call.caller, call.access = known.principal, known.access
-        yield
 
 
 class Authorization(Interceptor):
@@ -232,59 +203,28 @@ class Validation(Interceptor):
         yield
 
 
-def chain(policies: Policies, store: Store, renderers: Mapping[str, ErrorRenderer]) -> tuple[Interceptor, ...]:
+def chain(
+    policies: Policies,
+    store: Store,
+    credentials: Credentials,
+    renderers: Mapping[str, ErrorRenderer],
+    certificates: Certificates = lambda context: None,
+) -> tuple[Interceptor, ...]:
     """The interceptors, outermost first."""
     return (
         RequestContext(policies),
         Errors(renderers),
         Connection(store),
-        Authentication(policies, store),
+        Authentication(policies, credentials, certificates),
         Authorization(policies, store),
         Validation(),
     )
-
-
-def _metadata(context: grpc.ServicerContext) -> dict[str, str]:
-    """The caller's metadata, as far as it is text."""
-    return {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
 
 
 def _code(context: grpc.ServicerContext) -> grpc.StatusCode | None:
     """The status that was set, if one was; the type stubs do not know that a context tells."""
     code: grpc.StatusCode | None = context.code()  # type: ignore[attr-defined]
     return code
-
-
-def _call_id(sent: str) -> str:
-    """The caller's id for the call, if it is fit to be repeated in logs and answers; else one of ours."""
-    return sent if 8 <= len(sent) <= 64 and sent.isascii() and sent.replace("-", "").isalnum() else ids.new()
-
-
-def _note_change(call: Call, request: Message, metadata: Mapping[str, str]) -> None:
-    """How the change is to be carried out: from the request's own fields or, in a dialect, from its headers."""
-    header = "" if "request_id" in request.DESCRIPTOR.fields_by_name else metadata.get(_IDEMPOTENCY_KEY, "")
-    call.request_id = getattr(request, "request_id", "") or _key(header)
-    call.validate_only = getattr(request, "validate_only", False)
-    call.etag = getattr(request, "etag", "")
-    if call.request_id:
-        body = call.method.encode() + b"\0" + request.SerializeToString(deterministic=True)
-        call.fingerprint = hashlib.sha256(body).hexdigest()
-
-
-def _key(sent: str) -> str:
-    """A header's key, no longer than that of a request: its digest, where it is."""
-    return sent if len(sent) <= _LONGEST_KEY else hashlib.sha256(sent.encode()).hexdigest()
-
-
-def _bearer(metadata: Any) -> str:
-    """The one bearer credential of a call. Raises MissingCredential, or InvalidCredential when there are several."""
-    values = [value for key, value in metadata if key == "authorization"]
-    if not values:
-        raise MissingCredential
-    scheme, _, credential = values[0].partition(" ")
-    if len(values) > 1 or scheme.lower() != "bearer" or not credential:
-        raise InvalidCredential
-    return str(credential.strip())
 
 
 def _violation(found: Any) -> Violation:

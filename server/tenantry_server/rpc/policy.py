@@ -47,6 +47,8 @@ class MethodPolicy:
     core: str
     requirement: Requirement
     is_change: bool
+    # The header that names the organization of a dialect's method, if one does.
+    organization_header: str = ""
 
     @property
     def is_dialect(self) -> bool:
@@ -72,9 +74,10 @@ def _infrastructure(method: MethodDescriptor) -> MethodPolicy:
 
 
 def _declared(method: MethodDescriptor, catalog: Catalog, pool: DescriptorPool) -> MethodPolicy:
-    core = method
+    core, header = method, ""
     if method.GetOptions().HasExtension(policy_pb2.rest):
-        target = method.GetOptions().Extensions[policy_pb2.rest].of
+        rest = method.GetOptions().Extensions[policy_pb2.rest]
+        target, header = rest.of, rest.organization_header
         try:
             core = pool.FindMethodByName(target)
         except KeyError:
@@ -87,16 +90,17 @@ def _declared(method: MethodDescriptor, catalog: Catalog, pool: DescriptorPool) 
     names = requirement.permissions
     if is_change and names and all(name.endswith(":read") for name in names):
         raise PolicyError(f"{core.full_name} changes something under {', '.join(names)} alone")
-    return MethodPolicy(_path(method), core.full_name, requirement, is_change)
+    return MethodPolicy(_path(method), core.full_name, requirement, is_change, header)
 
 
 def _requirement(core: MethodDescriptor, catalog: Catalog) -> Requirement:
     access = core.GetOptions().Extensions[policy_pb2.access]
-    if unknown := set(access.permissions) - catalog.all:
-        raise PolicyError(f"{core.full_name} requires unknown permissions: {', '.join(sorted(unknown))}")
     if access.level not in _LEVELS or not set(access.principals) <= _KINDS.keys():
         raise PolicyError(f"{core.full_name} declares an access that this version does not know")
     level = _LEVELS[access.level]
+    known = catalog.platform if level is Level.PLATFORM else catalog.all
+    if unknown := set(access.permissions) - known:
+        raise PolicyError(f"{core.full_name} requires unknown permissions: {', '.join(sorted(unknown))}")
     if level is Level.PLATFORM:
         kinds = frozenset({PrincipalKind.PLATFORM})
     else:

@@ -1,25 +1,87 @@
-"""API tokens: made by the operator; the secret is shown once and kept as its digest."""
+"""API tokens that reach an organization: its own, and those of its members."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 
-from ..domain import ids, tokens
+from ..domain import ids
 from ..domain.audit import changes as differences
 from ..domain.call import Call
-from ..domain.errors import InvalidRequest, MemberNotFound, UserNotFound, Violation
-from ..domain.tokens import ApiToken, TokenKind
+from ..domain.errors import ApiTokenNotFound, MemberNotFound, UserNotFound
+from ..domain.etags import etag
+from ..domain.organizations import Organization
+from ..domain.paging import Page
+from ..domain.tokens import ApiToken, Effect, TokenKind, effect, ensure_may_grant, ensure_of_organization
+from ..store.change import Change, Store
+from ..store.queries import api_tokens as statements
 from ..store.queries import members as member_statements
 from ..store.queries import organizations as organization_statements
-from ..store.queries import users as statements
-from ..store.transactions import Change, change
+from ..store.standings import token_access
+from ..store.transactions import change
 from ..store.values import milliseconds
-from .service import Service
+from .minting import TokenRequest, TokenUpdate, keep, known, load, mint, revoke, rotate
+from .service import MAX_LIST, PageRequest, Service, changes, whole
 
 
 class ApiTokens(Service):
-    """Use cases of API tokens."""
+    """Use cases of the tokens that reach an organization."""
 
-    def create(
+    @changes
+    def create(self, change: Change, wanted: TokenRequest) -> ApiToken:
+        """Makes a token that the organization owns. Raises GrantExceedsOwn, TokenNameTaken or LimitExceeded."""
+        permissions = self._grantable(change, wanted.permissions)
+        maximum = self.limits.api_tokens
+        return mint(
+            change, TokenKind.ORGANIZATION, wanted, permissions, maximum=maximum, organization_id=change.organization.id
+        )
+
+    def get(self, call: Call, *, api_token_id: str) -> tuple[ApiToken, Effect]:
+        """A token that reaches the organization, and what it can do there. Raises ApiTokenNotFound."""
+        key = {"api_token_id": ids.find_or_nil(api_token_id), "now": milliseconds(self.store.clock.now())}
+        token = self.database.row(statements.GET, **key)
+        if token is None or not self._reaches(token, call.organization_id):
+            raise ApiTokenNotFound(api_token_id=api_token_id)
+        return token, effect_in(self.store, token, call.held.organization)
+
+    def list_page(self, call: Call, page: PageRequest) -> Page[ApiToken]:
+        """A page of the tokens that reach the organization, by id."""
+        scope = self.scope(call)
+        after = self.page_tokens.position(scope, page.token)
+        rows = self._list(call.organization_id, after, page.limit + 1)
+        return self.page_tokens.page(scope, page.limit, rows, lambda token: token.id)
+
+    def list_all(self, organization_id: str) -> list[ApiToken]:
+        """All tokens that reach an organization. Raises ListTooLong."""
+        return whole(self._list(organization_id, "", MAX_LIST + 1))
+
+    @changes
+    def update(self, change: Change, wanted: TokenUpdate, *, api_token_id: str) -> ApiToken:
+        """Changes a token that the organization owns. Raises ApiTokenNotFound, TokenOfPerson or GrantExceedsOwn."""
+        before = self._own(change, api_token_id)
+        change.ensure_etag(etag(before.revision))
+        after = wanted.apply(before)
+        if "permissions" in wanted.fields:
+            self._grantable(change, after.permissions)
+        return keep(change, before, after)
+
+    @changes
+    def rotate(self, change: Change, *, api_token_id: str, overlap: timedelta = timedelta(0)) -> ApiToken:
+        """Gives a token that the organization owns a new secret. Nobody gets a secret that can do more than they can."""
+        before = self._own(change, api_token_id)
+        self._grantable(change, before.permissions)
+        return rotate(change, before, overlap)
+
+    @changes
+    def revoke(self, change: Change, *, api_token_id: str) -> ApiToken:
+        """Ends a token of the organization or bound to it; keeps another one of a member out. Raises ApiTokenNotFound."""
+        token = self._load(change, api_token_id)
+        if token.organization_id:
+            return revoke(change, token)
+        change.ensure_etag(etag(token.revision))
+        change.database.run(statements.EXCLUDE, organization_id=change.organization.id, api_token_id=token.id)
+        change.record("api_token.exclude", "api_token", token.id, differences(token, None))
+        return token
+
+    def issue(
         self,
         call: Call,
         *,
@@ -27,61 +89,69 @@ class ApiTokens(Service):
         organization_id: str = "",
         permissions: Sequence[str] | None = None,
         lifetime: timedelta | None = None,
+        name: str = "",
     ) -> ApiToken:
-        """Makes a token: of a user, bound to an organization or not, or of an organization alone.
+        """Makes a token for the operator: of a user, bound to an organization or not, or of an organization alone.
 
         The audit event stands in that organization, or in the user's personal one. Permissions None narrows nothing.
+        Raises MemberNotFound, UserNotFound, TokenNameTaken or LimitExceeded.
         """
-        home = organization_id or self._personal(user_id)
-        granted = None if permissions is None else self._known(permissions)
+        granted = known(permissions, self.store.catalog.all)
+        kind = TokenKind.USER if user_id else TokenKind.ORGANIZATION
 
         def body(change: Change) -> ApiToken:
-            if (
-                user_id
-                and organization_id
-                and not change.database.row(member_statements.GET, organization_id=organization_id, user_id=user_id)
-            ):
+            key = {"organization_id": organization_id, "user_id": user_id}
+            if all(key.values()) and not change.database.row(member_statements.GET, **key):
                 raise MemberNotFound(user_id=user_id)
-            token = ApiToken(
-                id=ids.new(),
-                kind=TokenKind.USER if user_id else TokenKind.ORGANIZATION,
-                user_id=user_id,
-                organization_id=organization_id,
-                permissions=granted,
-                expire_time=None if lifetime is None else change.now + lifetime,
-                create_time=change.now,
-                secret=tokens.mint(TokenKind.USER if user_id else TokenKind.ORGANIZATION),
-            )
-            _insert(change, token)
-            change.record("api_token.create", "api_token", token.id, differences(None, token))
-            return token
+            expires = None if lifetime is None else change.now + lifetime
+            wanted = TokenRequest(name=name or f"token {ids.new()}", expire_time=expires)
+            return mint(change, kind, wanted, granted, maximum=self.limits.api_tokens, **key)
 
-        return change(self.store, call, home, body, ApiToken)
+        return change(self.store, call, organization_id or personal_organization(self.store, user_id), body, ApiToken)
 
-    def _personal(self, user_id: str) -> str:
-        personal = self.database.row(organization_statements.PERSONAL, user_id=user_id)
-        if personal is None:
-            raise UserNotFound(user=user_id)
-        return personal.id
+    def _own(self, change: Change, api_token_id: str) -> ApiToken:
+        token = self._load(change, api_token_id)
+        ensure_of_organization(token)
+        return token
 
-    def _known(self, permissions: Sequence[str]) -> tuple[str, ...]:
-        unknown = [name for name in permissions if name not in self.store.catalog.all]
-        if unknown or not permissions:
-            names = ", ".join(unknown)
-            problem = f"are not in the catalog: {names}" if unknown else "must name at least one"
-            raise InvalidRequest([Violation("permissions", problem, "UNKNOWN_PERMISSION")])
-        return tuple(sorted(set(permissions)))
+    def _load(self, change: Change, api_token_id: str) -> ApiToken:
+        token = load(change, api_token_id)
+        if not self._reaches(token, change.organization.id):
+            raise ApiTokenNotFound(api_token_id=api_token_id)
+        return token
+
+    def _reaches(self, token: ApiToken, organization_id: str) -> bool:
+        if token.organization_id or not token.user_id:
+            return token.organization_id == organization_id
+        excluded = self.database.row(statements.EXCLUDED, organization_id=organization_id, api_token_id=token.id)
+        key = {"organization_id": organization_id, "user_id": token.user_id}
+        return excluded is None and self.database.row(member_statements.GET, **key) is not None
+
+    def _list(self, organization_id: str, after: str, limit: int) -> list[ApiToken]:
+        slots = {"organization_id": organization_id, "after": after, "limit": limit}
+        now = milliseconds(self.store.clock.now())
+        found = [
+            *self.database.rows(statements.OF_ORGANIZATION, now=now, **slots),
+            *self.database.rows(statements.OF_MEMBERS, now=now, **slots),
+        ]
+        return sorted(found, key=lambda token: token.id)[:limit]
+
+    def _grantable(self, change: Change, permissions: Sequence[str] | None) -> tuple[str, ...] | None:
+        granted = known(permissions, change.catalog.all)
+        held, everything = change.access.permissions, change.catalog.all
+        ensure_may_grant(change.call.principal, granted, held=held, everything=everything)
+        return granted
 
 
-def _insert(change: Change, token: ApiToken) -> None:
-    change.database.run(
-        statements.INSERT_TOKEN,
-        id=token.id,
-        digest=tokens.digest(token.secret),
-        kind=token.kind.value,
-        user_id=token.user_id,
-        organization_id=token.organization_id,
-        permissions=None if token.permissions is None else " ".join(token.permissions),
-        expire_time=None if token.expire_time is None else milliseconds(token.expire_time),
-        now=milliseconds(change.now),
-    )
+def personal_organization(store: Store, user_id: str) -> str:
+    """The id of a user's personal organization. Raises UserNotFound."""
+    personal = store.database.row(organization_statements.PERSONAL, user_id=user_id)
+    if personal is None:
+        raise UserNotFound(user=user_id)
+    return personal.id
+
+
+def effect_in(store: Store, token: ApiToken, organization: Organization) -> Effect:
+    """What a token can do now in an organization."""
+    access, excluded = token_access(store.database, store.catalog, token.id, organization)
+    return effect(store.catalog, token, organization.id, access, excluded=excluded, now=store.clock.now())

@@ -1,4 +1,4 @@
-"""The audit trail of an organization."""
+"""The audit trails of organizations and of the platform."""
 
 from ..domain.audit import AuditEvent
 from ..domain.call import Call
@@ -14,7 +14,7 @@ class Audit(Service):
     """Use cases of the audit trail."""
 
     def list_page(self, call: Call, page: PageRequest) -> Page[AuditEvent]:
-        """A page of changes, the newest first."""
+        """A page of the changes of the call's organization, or of the platform when it has none; the newest first."""
         scope = self.scope(call)
         before = int(self.page_tokens.position(scope, page.token, start=str(_END)))
         rows = self.database.rows(statements.LIST, organization_id=call.organization_id, before=before, limit=page.limit + 1)

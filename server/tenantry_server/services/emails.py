@@ -13,9 +13,17 @@ from ..domain.errors import InvalidRequest
 
 def canonical(address: str, *, field: str) -> str:
     """The canonical form. Raises InvalidRequest when it is no address."""
+    found = find_canonical(address)
+    if not found:
+        raise InvalidRequest.of(field, "must be an e-mail address", "EMAIL")
+    return found
+
+
+def find_canonical(address: str) -> str:
+    """The canonical form, or "" when it is no address."""
     try:
         checked = validate_email(address.strip(), check_deliverability=False, globally_deliverable=False)
-    except EmailNotValidError as error:
-        raise InvalidRequest.of(field, "must be an e-mail address", "EMAIL") from error
+    except EmailNotValidError:
+        return ""
     # Lower case of NFC need not be NFC again.
     return f"{normalize('NFC', checked.local_part.lower())}@{checked.ascii_domain.lower()}"

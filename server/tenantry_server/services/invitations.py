@@ -21,9 +21,10 @@ from ..domain.organizations import OrganizationState
 from ..domain.paging import Page
 from ..domain.principal import Principal
 from ..domain.roles import MemberRole
+from ..store.change import Change
 from ..store.queries import invitations as statements
 from ..store.statements import Row
-from ..store.transactions import Change, change
+from ..store.transactions import change
 from ..store.values import milliseconds
 from . import emails
 from .assignments import by_holder, roles_of

@@ -19,14 +19,14 @@ from ..domain.membership import (
 )
 from ..domain.paging import Page
 from ..domain.roles import MemberRole
+from ..domain.users import User, UserState
+from ..store.change import Change
 from ..store.queries import members as statements
 from ..store.queries import roles as role_statements
 from ..store.queries import users as user_statements
-from ..store.queries.users import UserRow
-from ..store.transactions import Change
 from . import emails
 from .assignments import by_holder, roles_of
-from .memberships import count_owners, end_membership, join, load_member, set_access
+from .memberships import count_owners, end_membership, find_member, join, load_member, set_access
 from .offers import cancel_overtaken, ensure_room, invite
 from .service import MAX_LIST, PageRequest, Service, changes, whole
 
@@ -44,7 +44,7 @@ class Members(Service):
 
     def get(self, call: Call, *, user_id: str) -> Member:
         """A member. Raises MemberNotFound."""
-        found = self._read(call, first=ids.find_or_nil(user_id))
+        found = find_member(self.database, self.store.catalog, call.organization_id, ids.find_or_nil(user_id))
         if found is None:
             raise MemberNotFound(user_id=user_id)
         return found
@@ -64,7 +64,7 @@ class Members(Service):
     def add(self, change: Change, *, user_id: str, role: MemberRole, assigned_role_ids: list[str]) -> Member:
         """Makes a known user a member at once."""
         user = change.database.row(user_statements.GET, user_id=ids.find_or_nil(user_id))
-        if user is None:
+        if user is None or user.state is not UserState.ACTIVE:
             raise UserNotFound(user=user_id)
         return _add(change, user, self._grant(change, role, assigned_role_ids))
 
@@ -143,14 +143,6 @@ class Members(Service):
         ensure_holds(change.access, grant.permissions(change.catalog.all))
         return grant
 
-    def _read(self, call: Call, *, first: str) -> Member | None:
-        organization_id = call.organization_id
-        row = self.database.row(statements.GET, organization_id=organization_id, user_id=first)
-        if row is None:
-            return None
-        rows = self.database.rows(statements.ASSIGNMENTS, organization_id=organization_id, first=first, last=first)
-        return statements.record(row, by_holder(self.store.catalog, rows)[first])
-
     def _list(self, call: Call, after: str, limit: int) -> list[Member]:
         organization_id = call.organization_id
         rows = self.database.rows(statements.LIST, organization_id=organization_id, after=after, limit=limit)
@@ -163,7 +155,7 @@ class Members(Service):
         return [statements.record(row, by_user[row[1]]) for row in rows]
 
 
-def _add(change: Change, user: UserRow, grant: Grant) -> Member:
+def _add(change: Change, user: User, grant: Grant) -> Member:
     ensure_shared(change.organization)
     if not join(change, user.id, grant):
         raise AlreadyMember(user_id=user.id)

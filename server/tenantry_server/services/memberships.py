@@ -3,26 +3,42 @@
 from dataclasses import replace
 
 from ..domain import ids
-from ..domain.errors import MemberNotFound
+from ..domain.errors import MemberNotFound, UserNotFound
 from ..domain.membership import Grant, Member, ensure_owner_remains
+from ..domain.permissions import Catalog
 from ..domain.roles import MemberRole
+from ..store.change import Change
+from ..store.database import Database
+from ..store.queries import api_tokens as token_statements
 from ..store.queries import members as statements
-from ..store.transactions import Change
+from ..store.queries import users as user_statements
 from .assignments import by_holder, custom_id
+
+
+def find_member(database: Database, catalog: Catalog, organization_id: str, user_id: str) -> Member | None:
+    """A member by canonical ids."""
+    row = database.row(statements.GET, organization_id=organization_id, user_id=user_id)
+    if row is None:
+        return None
+    rows = database.rows(statements.ASSIGNMENTS, organization_id=organization_id, first=user_id, last=user_id)
+    return statements.record(row, by_holder(catalog, rows)[user_id])
 
 
 def load_member(change: Change, user_id: str) -> Member:
     """A member, inside a change. Raises MemberNotFound."""
-    organization_id, known = change.organization.id, ids.find_or_nil(user_id)
-    row = change.database.row(statements.GET, organization_id=organization_id, user_id=known)
-    if row is None:
+    member = find_member(change.database, change.catalog, change.organization.id, ids.find_or_nil(user_id))
+    if member is None:
         raise MemberNotFound(user_id=user_id)
-    rows = change.database.rows(statements.ASSIGNMENTS, organization_id=organization_id, first=known, last=known)
-    return statements.record(row, by_holder(change.catalog, rows)[known])
+    return member
 
 
 def join(change: Change, user_id: str, grant: Grant) -> bool:
-    """Makes a user a member; False when they are one already, whose membership is then untouched."""
+    """Makes a user a member; False when they are one already, whose membership is then untouched.
+
+    Takes the user's lock: who is being deleted at the same time joins before it or not at all. Raises UserNotFound.
+    """
+    if not change.database.run(user_statements.TOUCH, user_id=user_id):
+        raise UserNotFound(user=user_id)
     if not change.database.run(statements.INSERT, user_id=user_id, role=grant.role.value, **change.slots):
         return False
     _assign(change, user_id, grant)
@@ -49,10 +65,12 @@ def set_access(change: Change, member: Member, grant: Grant) -> Member:
 
 
 def end_membership(change: Change, member: Member) -> None:
-    """Ends a membership, and with it its assignments. Raises LastOwner."""
+    """Ends a membership, and with it its assignments and the tokens bound to it. Raises LastOwner."""
     if member.role is MemberRole.OWNER:
         ensure_owner_remains(change.organization, count_owners(change))
-    change.database.run(statements.DELETE, organization_id=member.organization_id, user_id=member.user_id)
+    key = {"organization_id": member.organization_id, "user_id": member.user_id}
+    change.database.run(statements.DELETE, **key)
+    change.database.run(token_statements.END_BOUND, **key)
 
 
 def count_owners(change: Change) -> int:

@@ -9,10 +9,10 @@ from ..domain.errors import AlreadyMember, InvitationPending, InviterLostAuthori
 from ..domain.invitations import MAKERS, Invitation, InvitationState, expiry
 from ..domain.membership import Grant, ensure_shared
 from ..domain.principal import Principal
+from ..store.change import Change
 from ..store.queries import invitations as statements
 from ..store.queries import members as member_statements
 from ..store.standings import granter_access
-from ..store.transactions import Change
 from ..store.values import milliseconds
 from .assignments import custom_id
 from .service import Limits

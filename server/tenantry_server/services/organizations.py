@@ -24,9 +24,10 @@ from ..domain.membership import Grant, Member, ensure_holds, ensure_shared
 from ..domain.organizations import Organization, OrganizationState, masked, unmasked
 from ..domain.paging import Page
 from ..domain.roles import MemberRole
+from ..store.change import Change
 from ..store.queries import members as member_statements
 from ..store.queries import organizations as statements
-from ..store.transactions import Change, create
+from ..store.transactions import create
 from ..store.values import milliseconds
 from .assignments import roles_of
 from .memberships import end_membership, load_member, set_access

@@ -12,8 +12,8 @@ from ..domain.membership import ensure_holds
 from ..domain.paging import Page
 from ..domain.permissions import Permission
 from ..domain.roles import Role, ensure_role_name
+from ..store.change import Change
 from ..store.queries import roles as statements
-from ..store.transactions import Change
 from ..store.values import milliseconds
 from .assignments import role_of
 from .service import MAX_LIST, PageRequest, Service, changes, whole

@@ -9,8 +9,9 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 from ..domain.call import Call
 from ..domain.errors import ListTooLong
 from ..domain.paging import DEFAULT_SIZE, PageTokens
+from ..store.change import Change, Store
 from ..store.database import Database
-from ..store.transactions import Change, Store, change
+from ..store.transactions import change
 
 S = TypeVar("S", bound="Service")
 T = TypeVar("T")
@@ -27,6 +28,7 @@ class Limits:
     regions: tuple[str, ...] = ("us", "eu")
     organizations_per_user: int = 10
     pending_invitations: int = 1000
+    api_tokens: int = 1000
     invitation_lifetime: timedelta = timedelta(days=7)
     undelete_window: timedelta = timedelta(days=30)
 

@@ -32,7 +32,8 @@ _QUERIES = {
         SELECT i.id FROM invitations i JOIN organizations o ON o.id = i.organization_id WHERE o.personal""",
     "every user has a personal organization, and every personal organization a user": """
         SELECT u.id FROM users u LEFT JOIN personal_organizations p ON p.user_id = u.id
-            LEFT JOIN organizations o ON o.id = p.organization_id AND o.personal WHERE o.id IS NULL
+            LEFT JOIN organizations o ON o.id = p.organization_id AND o.personal
+            WHERE (o.id IS NULL) = (u.state = 'active') OR (u.state <> 'active' AND p.user_id IS NOT NULL)
         UNION ALL
         SELECT o.id FROM organizations o LEFT JOIN personal_organizations p ON p.organization_id = o.id
             WHERE o.personal AND p.user_id IS NULL""",
@@ -62,6 +63,25 @@ _QUERIES = {
     "a deleted organization, and no other, has a purge time": """
         SELECT id FROM organizations WHERE (state = 'deleted') <> (delete_time IS NOT NULL)
             OR (state = 'deleted') <> (purge_time IS NOT NULL)""",
+    "a deleted user has no credential, no verified address, and owns only what is deleted": """
+        SELECT u.id FROM users u WHERE u.state <> 'active' AND (
+            u.email_verified OR u.delete_time IS NULL OR (u.state = 'erased' AND (u.email <> '' OR u.name <> ''))
+            OR EXISTS (SELECT 1 FROM api_tokens t WHERE t.user_id = u.id)
+            OR EXISTS (SELECT 1 FROM identities i WHERE i.user_id = u.id)
+            OR EXISTS (SELECT 1 FROM memberships m JOIN organizations o ON o.id = m.organization_id
+                WHERE m.user_id = u.id AND o.state <> 'deleted'))
+        UNION ALL
+        SELECT u.id FROM users u WHERE u.state = 'active' AND u.delete_time IS NOT NULL""",
+    "a token has one secret that does not end": """
+        SELECT t.id FROM api_tokens t WHERE 1 <> (
+            SELECT COUNT(*) FROM api_token_secrets s WHERE s.api_token_id = t.id AND s.expire_time IS NULL)""",
+    "a token that is bound to an organization acts for a member": """
+        SELECT t.id FROM api_tokens t JOIN organizations o ON o.id = t.organization_id
+            LEFT JOIN memberships m ON m.organization_id = t.organization_id AND m.user_id = t.user_id
+            WHERE t.user_id <> '' AND m.user_id IS NULL""",
+    "the platform's changes have one audit event each": """
+        SELECT id FROM platform p WHERE p.revision <> (SELECT COUNT(*) FROM audit_events a WHERE a.organization_id = '')
+            OR p.revision <> (SELECT COALESCE(MAX(revision), 0) FROM audit_events a WHERE a.organization_id = '')""",
     "a token belongs to who exists": """
         SELECT t.id FROM api_tokens t LEFT JOIN users u ON u.id = t.user_id
             LEFT JOIN organizations o ON o.id = t.organization_id
@@ -70,7 +90,7 @@ _QUERIES = {
         SELECT o.id FROM organizations o LEFT JOIN users u ON u.id = o.creator_user_id WHERE u.id IS NULL""",
     "an audit event is of an organization": """
         SELECT DISTINCT a.organization_id FROM audit_events a LEFT JOIN organizations o ON o.id = a.organization_id
-            WHERE o.id IS NULL""",
+            WHERE o.id IS NULL AND a.organization_id <> ''""",
     "one answers for an invitation: a user or a token": """
         SELECT id FROM invitations WHERE (granter_user_id = '') = (granter_token_id = '')""",
     # What foreign keys see to, as long as they are there: a restored database may have lost them.
@@ -81,6 +101,13 @@ _QUERIES = {
         UNION ALL
         SELECT i.id FROM invitations i LEFT JOIN organizations o ON o.id = i.organization_id WHERE o.id IS NULL
         UNION ALL
+        SELECT i.id FROM identities i LEFT JOIN users u ON u.id = i.user_id WHERE u.id IS NULL
+        UNION ALL
+        SELECT s.api_token_id FROM api_token_secrets s LEFT JOIN api_tokens t ON t.id = s.api_token_id WHERE t.id IS NULL
+        UNION ALL
+        SELECT e.api_token_id FROM api_token_exclusions e LEFT JOIN api_tokens t ON t.id = e.api_token_id
+            LEFT JOIN organizations o ON o.id = e.organization_id WHERE t.id IS NULL OR o.id IS NULL
+        UNION ALL
         SELECT a.role_id FROM membership_roles a
             LEFT JOIN memberships m ON m.organization_id = a.organization_id AND m.user_id = a.user_id
             LEFT JOIN roles r ON r.organization_id = a.organization_id AND r.id = a.custom_role_id
@@ -90,6 +117,8 @@ _QUERIES = {
             LEFT JOIN invitations i ON i.organization_id = a.organization_id AND i.id = a.invitation_id
             LEFT JOIN roles r ON r.organization_id = a.organization_id AND r.id = a.custom_role_id
             WHERE i.id IS NULL OR (a.custom_role_id IS NOT NULL AND r.id IS NULL)""",
+    "the platform has a trail": """
+        SELECT 'platform' WHERE NOT EXISTS (SELECT 1 FROM platform WHERE id = 'platform')""",
     "there is a key that signs page tokens": """
         SELECT 'page-token' WHERE NOT EXISTS (
             SELECT 1 FROM server_keys WHERE purpose = 'page-token' AND LENGTH(secret) = 64)""",
@@ -112,8 +141,9 @@ def _permissions_of_roles(database: Database, catalog: Catalog) -> Iterator[str]
 
 
 def _permissions_of_tokens(database: Database, catalog: Catalog) -> Iterator[str]:
-    for token_id, permissions in _rows(database, "SELECT id, permissions FROM api_tokens WHERE permissions IS NOT NULL"):
-        if not set(permissions.split()) <= catalog.all:
+    query = "SELECT id, kind, permissions FROM api_tokens WHERE permissions IS NOT NULL"
+    for token_id, kind, permissions in _rows(database, query):
+        if not set(permissions.split()) <= (catalog.platform if kind == "plt" else catalog.all):
             yield token_id
 
 

@@ -8,6 +8,7 @@ from ..domain.organizations import Organization
 from ..domain.permissions import Catalog
 from ..domain.principal import Access, Principal, PrincipalKind
 from ..domain.roles import MemberRole, Role
+from ..domain.users import Identity
 from .database import Database
 from .queries import access
 from .values import milliseconds, words
@@ -15,16 +16,23 @@ from .values import milliseconds, words
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A valid credential: who calls, and what they may do in the organization that was asked for."""
+    """A valid credential: who calls, and what they may do in the organization that was asked for. `name` is a person's."""
 
     principal: Principal
     access: Access | None
+    name: str
 
 
 def authenticate(database: Database, catalog: Catalog, digest: str, organization_id: str, now: datetime) -> Known | None:
     """By the digest of a token's secret; None when it is unknown or expired. `organization_id` may be empty."""
-    found = access.standing(database.rows(access.BY_DIGEST, digest=digest, organization_id=organization_id))
-    return _known(catalog, found, now)
+    rows = database.rows(access.BY_DIGEST, digest=digest, organization_id=organization_id)
+    return _known(catalog, access.standing(rows), now)
+
+
+def identify(database: Database, catalog: Catalog, identity: Identity, organization_id: str, now: datetime) -> Known | None:
+    """By how an identity provider knows the user; None when it is nobody yet."""
+    rows = database.rows(access.BY_IDENTITY, issuer=identity.issuer, subject=identity.subject, organization_id=organization_id)
+    return _known(catalog, access.standing(rows), now)
 
 
 def access_of(
@@ -33,9 +41,20 @@ def access_of(
     """What a principal who was authenticated before may do now, as the present transaction sees it."""
     if principal.kind is PrincipalKind.PLATFORM:
         return rules.access(catalog, principal, organization, member_role=None, roles=())
-    rows = database.rows(access.BY_TOKEN_ID, token_id=principal.credential_id, organization_id=organization.id)
+    key = principal.credential_id
+    rows = (
+        database.rows(access.BY_IDENTITY_ID, identity_id=key, organization_id=organization.id)
+        if principal.signed_in
+        else database.rows(access.BY_TOKEN_ID, token_id=key, organization_id=organization.id)
+    )
     known = _known(catalog, access.standing(rows), now)
     return known.access if known else None
+
+
+def token_access(database: Database, catalog: Catalog, token_id: str, organization: Organization) -> tuple[Access | None, bool]:
+    """What a token gives in an organization, its own expiry aside, and whether the organization keeps it out."""
+    found = access.standing(database.rows(access.BY_TOKEN_ID, token_id=token_id, organization_id=organization.id))
+    return (None, False) if found is None else (_access(catalog, found), found.excluded)
 
 
 def granter_access(
@@ -61,11 +80,14 @@ def granter_access(
 def _known(catalog: Catalog, found: access.Standing | None, now: datetime) -> Known | None:
     if found is None or (found.expire_time is not None and found.expire_time <= milliseconds(now)):
         return None
+    return Known(found.principal, None if found.excluded else _access(catalog, found), found.name)
+
+
+def _access(catalog: Catalog, found: access.Standing) -> Access | None:
     if found.organization is None:
-        return Known(found.principal, None)
+        return None
     roles = _roles(catalog, found.roles)
-    held = rules.access(catalog, found.principal, found.organization, member_role=found.member_role, roles=roles)
-    return Known(found.principal, held)
+    return rules.access(catalog, found.principal, found.organization, member_role=found.member_role, roles=roles)
 
 
 def _roles(catalog: Catalog, found: tuple[tuple[str, tuple[str, ...] | None], ...]) -> tuple[Role, ...]:

@@ -8,37 +8,33 @@ back is run again, with growing random pauses, until the call's deadline; one wh
 under a request id, which makes it happen once.
 """
 
-import json
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import peewee
 
-from ..domain.audit import Changes
 from ..domain.call import Call
-from ..domain.clock import Clock
 from ..domain.errors import (
     Conflict,
     DatabaseUnavailable,
     DeadlineExceeded,
-    EtagMismatch,
     LimitExceeded,
     OrganizationNotAccessible,
     OutcomeUnknown,
     RequestIdReused,
+    UserDeleted,
     UserNotFound,
 )
 from ..domain.organizations import Organization
-from ..domain.permissions import Catalog
-from ..domain.principal import OPERATOR, Access, Level
+from ..domain.principal import Level
 from . import answers
+from .change import Change, Ended, Store
 from .database import Database
 from .faults import Fault, classify
-from .queries import audit, organizations
+from .queries import audit, organizations, platform, users
 from .standings import access_of
 from .values import milliseconds
 
@@ -47,87 +43,6 @@ T = TypeVar("T")
 # How long an answer is kept under its request id.
 REMEMBERED_FOR = timedelta(hours=24)
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class Store:
-    """What every change needs: where, when, and the catalog that rights are made of."""
-
-    database: Database
-    clock: Clock
-    catalog: Catalog
-
-
-class Change:
-    """A change in progress, inside its transaction."""
-
-    def __init__(self, store: Store, call: Call, now: datetime) -> None:
-        self.database = store.database
-        self.catalog = store.catalog
-        self.call = call
-        self.now = now
-        self._organization: Organization | None = None
-        self._access: Access | None = None
-        self._recorded = 0
-
-    @property
-    def organization(self) -> Organization:
-        """The organization as this transaction sees it, its revision the one that this change makes."""
-        assert self._organization is not None
-        return self._organization
-
-    @property
-    def access(self) -> Access:
-        """What the caller may do, as this transaction sees it."""
-        assert self._access is not None
-        return self._access
-
-    @property
-    def slots(self) -> dict[str, Any]:
-        """What most statements of a change need."""
-        organization = self.organization
-        return {
-            "organization_id": organization.id,
-            "revision": organization.revision,
-            "now": milliseconds(self.now),
-        }
-
-    def enter(self, organization: Organization, access: Access | None = None) -> None:
-        """Names the organization that this change is of."""
-        self._organization, self._access = organization, access
-
-    def ensure_etag(self, etag: str) -> None:
-        """Raises EtagMismatch when the caller expects another one. Every change of an object with an etag asks."""
-        if self.call.etag and self.call.etag != etag:
-            raise EtagMismatch(etag=self.call.etag)
-
-    def record(self, action: str, target_type: str, target_id: str, changes: Changes) -> None:
-        """Writes the audit event. Exactly one belongs to a change."""
-        principal = self.call.principal
-        self.database.run(
-            audit.INSERT,
-            organization_id=self.organization.id,
-            revision=self.organization.revision,
-            time=milliseconds(self.now),
-            actor_kind=principal.kind.value,
-            actor_id=principal.id,
-            credential_id=principal.credential_id,
-            action=action,
-            target_type=target_type,
-            target_id=target_id,
-            changes=json.dumps(changes, separators=(",", ":"), ensure_ascii=False),
-            call_id=self.call.call_id,
-        )
-        self._recorded += 1
-
-    def unchanged(self, answer: object) -> NoReturn:
-        """Ends the change with an answer and without a trace: there was nothing to do."""
-        raise _Ended(answer)
-
-    def ensure_recorded(self) -> None:
-        """A change without its one audit event is a mistake of ours, and does not happen."""
-        if self._recorded != 1:
-            raise RuntimeError(f"{self.call.method} wrote {self._recorded} audit events instead of one")
 
 
 def change(store: Store, call: Call, organization_id: str, body: Callable[[Change], T], answer: type[T]) -> T:
@@ -165,21 +80,48 @@ def create(store: Store, call: Call, user_id: str, body: Callable[[Change], T], 
     return _transact(store, call, enter, body)
 
 
-def create_user(store: Store, call: Call, body: Callable[[Change], T]) -> T:
+def create_user(store: Store, call: Call, body: Callable[[Change], T], answer: type[T]) -> T:
     """Runs `body` as one change that creates a user and their personal organization. Raises like `change`."""
-    return _transact(store, call, lambda change: None, body)
+    return _transact(store, call, lambda change: _replay(store.database, call, change.now, answer), body)
+
+
+def change_platform(store: Store, call: Call, body: Callable[[Change], T], answer: type[T]) -> T:
+    """Runs `body` as one change of the platform. Raises like `change`."""
+
+    def enter(change: Change) -> None:
+        change.enter_platform(store.database.one(platform.BUMP))
+        _replay(store.database, call, change.now, answer)
+
+    return _transact(store, call, enter, body)
+
+
+def change_user(store: Store, call: Call, user_id: str, body: Callable[[Change, list[Organization]], T], answer: type[T]) -> T:
+    """Runs `body` as one change of a user and of every organization that they are a member of, under all their locks.
+
+    The change is of the user's personal organization; the body is handed the others, in the order of their ids, in which all
+    locks are taken. The user's own comes last: until the end, nobody makes them a member of anything. Raises like `change`,
+    and UserNotFound or UserDeleted.
+    """
+    database = store.database
+
+    def enter_and_run(change: Change) -> T:
+        personal = database.row(organizations.PERSONAL, user_id=user_id)
+        ids = database.rows(organizations.IDS_OF_USER, user_id=user_id)
+        locked = {id_: organization for id_ in ids if (organization := bump(database, id_, change.now))}
+        _replay(database, call, change.now, answer)
+        if personal is None or not database.run(users.TOUCH, user_id=user_id):
+            raise UserDeleted(user_id=user_id) if database.row(users.GET, user_id=user_id) else UserNotFound(user=user_id)
+        if database.rows(organizations.IDS_OF_USER, user_id=user_id) != ids:
+            raise _Again
+        change.enter(locked.pop(personal.id))
+        return body(change, list(locked.values()))
+
+    return _transact(store, call, lambda change: None, enter_and_run)
 
 
 def bump(database: Database, organization_id: str, now: datetime) -> Organization | None:
     """Takes the organization's lock, by counting its revision; None when there is no such organization."""
     return database.row(organizations.BUMP, organization_id=organization_id, now=milliseconds(now))
-
-
-class _Ended(Exception):
-    """Ends a transaction with an answer and without a trace."""
-
-    def __init__(self, answer: object) -> None:
-        self.answer = answer
 
 
 class _Again(Exception):
@@ -193,7 +135,7 @@ def _transact(store: Store, call: Call, enter: Callable[[Change], None], body: C
         answer = body(change)
         change.ensure_recorded()
         if call.validate_only:
-            raise _Ended(answer)
+            raise Ended(answer)
         if call.request_id:
             _remember(store.database, call, change.now, answer)
         return answer
@@ -202,7 +144,7 @@ def _transact(store: Store, call: Call, enter: Callable[[Change], None], body: C
     while True:
         try:
             return _once(store.database, call.deadline, work)
-        except _Ended as rolled_back:
+        except Ended as rolled_back:
             return rolled_back.answer  # type: ignore[return-value]
         except _Again:
             problem: Exception = Conflict()
@@ -279,7 +221,7 @@ def _replay(database: Database, call: Call, now: datetime, answer: type[Any]) ->
         return
     if known.fingerprint != call.fingerprint:
         raise RequestIdReused(request_id=call.request_id)
-    raise _Ended(answers.decode(answer, known.answer))
+    raise Ended(answers.decode(answer, known.answer))
 
 
 def remembered(database: Database, call: Call, now: datetime) -> audit.Remembered | None:
@@ -302,4 +244,5 @@ def _remember(database: Database, call: Call, now: datetime, answer: object) -> 
 def _key(call: Call) -> dict[str, str]:
     """What an answer is kept under. No request id has a line end, so an item's key is nobody else's."""
     request_id = call.request_id if call.item is None else f"{call.request_id}\n{call.item}"
-    return {"principal_id": call.principal.id or OPERATOR.kind.value, "request_id": request_id}
+    principal = call.principal
+    return {"principal_id": principal.id or principal.credential_id or principal.kind.value, "request_id": request_id}

@@ -1,18 +1,22 @@
 """All spelling of this dialect: ids as UUIDs, instants with milliseconds, permissions as `action:resources`."""
 
 from tenantry.rest.daytona.v1 import (
+    api_key_service_pb2,
     invitation_service_pb2,
     member_service_pb2,
     organization_service_pb2,
     role_service_pb2,
+    user_service_pb2,
 )
 
 from ...domain import ids
-from ...domain.clock import isoformat
+from ...domain.clock import isoformat, isoformat_or_none
 from ...domain.invitations import Invitation
 from ...domain.membership import Member
 from ...domain.organizations import Organization, OrganizationState
 from ...domain.roles import Role
+from ...domain.tokens import ApiToken
+from ...domain.users import User
 from ...wire import struct
 
 # The published permissions. Others are spelt as in the catalog, in both directions.
@@ -35,6 +39,8 @@ _PERMISSIONS = {
 }
 _SPELLINGS = {name: spelling for spelling, name in _PERMISSIONS.items()}
 
+# What stands for the rest of a secret.
+_MASK = "*" * 20
 # What the published clients demand of every instant, where there is none.
 _NEVER = "1970-01-01T00:00:00.000Z"
 
@@ -110,6 +116,48 @@ def invitation(record: Invitation) -> invitation_service_pb2.OrganizationInvitat
         created_at=isoformat(record.create_time),
         updated_at=isoformat(record.update_time),
     )
+
+
+def user(record: User) -> user_service_pb2.User:
+    """A person."""
+    return user_service_pb2.User(
+        id=ids.to_uuid(record.id),
+        name=record.name,
+        email=record.email,
+        email_verified=record.email_verified,
+        created_at=isoformat(record.create_time),
+    )
+
+
+def new_api_key(record: ApiToken, implicit: frozenset[str]) -> api_key_service_pb2.ApiKeyResponse:
+    """A key with its secret."""
+    return api_key_service_pb2.ApiKeyResponse(
+        name=record.name,
+        value=record.secret,
+        created_at=isoformat(record.create_time),
+        permissions=_granted(record, implicit),
+        expires_at=isoformat_or_none(record.expire_time),
+    )
+
+
+def api_key(record: ApiToken, implicit: frozenset[str]) -> api_key_service_pb2.ApiKeyList:
+    """A key, its secret masked."""
+    return api_key_service_pb2.ApiKeyList(
+        name=record.name,
+        value=record.hint + _MASK,
+        created_at=isoformat(record.create_time),
+        permissions=_granted(record, implicit),
+        last_used_at=isoformat_or_none(record.last_used_time),
+        expires_at=isoformat_or_none(record.expire_time),
+        user_id=ids.to_uuid(record.user_id) if record.user_id else "",
+    )
+
+
+def _granted(record: ApiToken, implicit: frozenset[str]) -> list[str]:
+    """What a key was granted beyond what every key may; one that narrows nothing, all that this dialect has names for."""
+    if record.permissions is None:
+        return list(_PERMISSIONS)
+    return [spelling(name) for name in record.permissions if name not in implicit]
 
 
 def permission(spelling: str) -> str:

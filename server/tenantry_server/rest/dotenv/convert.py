@@ -1,9 +1,27 @@
 """All spelling of this dialect: ids as ULIDs, answers under `data`."""
 
-from tenantry.rest.dotenv.v1 import member_service_pb2, organization_service_pb2
+from datetime import UTC, datetime
 
+from google.protobuf.struct_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from tenantry.rest.dotenv.v1 import (
+    api_key_service_pb2,
+    member_service_pb2,
+    organization_service_pb2,
+    user_service_pb2,
+)
+
+from ...domain.errors import InvalidRequest, PrincipalKindNotAllowed
 from ...domain.organizations import Organization
+from ...domain.roles import MemberRole
+from ...domain.tokens import ApiToken
 from ...services.members import Addition
+from ...services.whoami import Caller
+
+# The ability that stands for all of them.
+_EVERYTHING = "*"
+_Principal = user_service_pb2.PrincipalResource
 
 
 def organization(record: Organization) -> organization_service_pb2.Organization:
@@ -35,3 +53,93 @@ def addition(record: Addition, *, email: str, role: str) -> member_service_pb2.A
         data.type, data.id, data.status = "invitation", record.invitation.id, record.invitation.state
         data.email = record.invitation.email
     return member_service_pb2.AddMemberResponse(data=data)
+
+
+def api_key(record: ApiToken) -> api_key_service_pb2.ApiKey:
+    """A token."""
+    return api_key_service_pb2.ApiKey(
+        id=record.id,
+        name=record.name,
+        abilities=[_EVERYTHING] if record.permissions is None else record.permissions,
+        expires_at=_seconds_or_none(record.expire_time),
+        last_used_at=_seconds_or_none(record.last_used_time),
+        created_at=_seconds(record.create_time),
+        updated_at=_seconds(record.update_time),
+        token_prefix=record.hint,
+    )
+
+
+def new_api_key(record: ApiToken, message: str) -> api_key_service_pb2.NewApiKeyResponse:
+    """A token with its secret, in the envelope of new ones."""
+    return api_key_service_pb2.NewApiKeyResponse(success=True, message=message, token=record.secret, api_key=api_key(record))
+
+
+def permissions(abilities: list[str]) -> list[str] | None:
+    """What abilities come to; None narrows nothing. Raises InvalidRequest when `*` is not alone."""
+    if _EVERYTHING not in abilities:
+        return sorted(abilities)
+    if len(abilities) > 1:
+        raise InvalidRequest.of("abilities", "must name * alone, or other abilities", "ABILITIES")
+    return None
+
+
+def instant_or_null(value: Value, *, field: str) -> datetime | None:
+    """An instant, or none for null and for what is absent. Raises InvalidRequest."""
+    kind = value.WhichOneof("kind")
+    if kind in (None, "null_value"):
+        return None
+    moment = Timestamp()
+    try:
+        moment.FromJsonString(value.string_value)
+        return moment.ToDatetime(UTC)
+    except ValueError:
+        raise InvalidRequest.of(field, "must be an instant such as 2030-01-31T12:00:00Z, or null", "TIMESTAMP") from None
+
+
+def principal(caller: Caller) -> user_service_pb2.GetCurrentPrincipalResponse:
+    """Who calls: a user with the organizations within reach, or an organization."""
+    included = [_organization(organization, role) for organization, role in caller.organizations]
+    if caller.user is None:
+        if not included:
+            raise PrincipalKindNotAllowed(principal_kind=caller.kind)
+        return user_service_pb2.GetCurrentPrincipalResponse(data=included[0])
+    user = caller.user
+    references = [_Principal.Relationships.Organizations.Reference(type=one.type, id=one.id) for one in included]
+    data = _Principal(
+        type="users",
+        id=user.id,
+        attributes=_Principal.Attributes(
+            name=user.name,
+            email=user.email,
+            is_verified=user.email_verified,
+            created_at=_seconds(user.create_time),
+            updated_at=_seconds(user.update_time),
+        ),
+        relationships=_Principal.Relationships(organizations=_Principal.Relationships.Organizations(data=references)),
+    )
+    return user_service_pb2.GetCurrentPrincipalResponse(data=data, included=included)
+
+
+def _organization(record: Organization, role: MemberRole | None) -> _Principal:
+    return _Principal(
+        type="organizations",
+        id=record.id,
+        attributes=_Principal.Attributes(
+            name=record.name,
+            ulid=record.id,
+            slug=record.slug,
+            status=record.state,
+            role=role,
+            created_at=_seconds(record.create_time),
+            updated_at=_seconds(record.update_time),
+        ),
+    )
+
+
+def _seconds(instant: datetime) -> str:
+    """RFC 3339, whole seconds."""
+    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _seconds_or_none(instant: datetime | None) -> str | None:
+    return None if instant is None else _seconds(instant)

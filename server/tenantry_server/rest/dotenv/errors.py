@@ -5,6 +5,7 @@
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 
@@ -33,6 +34,9 @@ _ANSWERS: dict[type[TenantryError], tuple[int, str | None]] = {
     errors.DeadlineExceeded: (504, "timeout"),
 }
 
+# Fields that this dialect calls otherwise.
+_FIELDS = {"permissions": "abilities", "expire_time": "expires_at"}
+
 
 def render(error: TenantryError | None, call: Call, metadata: Mapping[str, str]) -> list[tuple[str, str]]:
     """The status and the body of a refusal; None is what was not foreseen."""
@@ -43,11 +47,18 @@ def render(error: TenantryError | None, call: Call, metadata: Mapping[str, str])
     if isinstance(error, errors.InvalidRequest):
         fields = defaultdict(list)
         for violation in error.violations[:20]:
-            fields[violation.field].append(f"{violation.field} {violation.description}".strip())
+            field = _field(violation.field)
+            fields[field].append(f"{field} {violation.description}".strip())
         body |= {"message": next(iter(fields.values()))[0], "errors": fields}
     elif error.metadata:
         body["details"] = error.metadata
     return _headers(status, body)
+
+
+def _field(path: str) -> str:
+    """A field as this dialect calls it; items of lists are counted after a dot."""
+    head, dot, tail = re.sub(r"\[(\d+)\]", r".\1", path).partition(".")
+    return _FIELDS.get(head, head) + dot + tail
 
 
 def _headers(status: int, body: Mapping[str, object]) -> list[tuple[str, str]]:

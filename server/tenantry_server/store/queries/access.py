@@ -4,82 +4,104 @@ A row for each assigned role; the organization's columns come first. With an emp
 the membership's columns are null.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from peewee import JOIN
+from peewee import JOIN, SQL
 
 from ...domain.organizations import Organization as OrganizationRecord
 from ...domain.principal import Principal, PrincipalKind
 from ...domain.roles import MemberRole
 from ...domain.tokens import TokenKind
-from ..models import ApiToken, Membership, MembershipRole, Organization, Role, User
+from ..models import (
+    ApiToken,
+    ApiTokenExclusion,
+    ApiTokenSecret,
+    Identity,
+    Membership,
+    MembershipRole,
+    Organization,
+    Role,
+    User,
+)
 from ..statements import Row, Slot, Statement
-from ..values import words
+from ..values import instant_or_none, words
 from . import organizations
 
 _WIDTH = len(organizations.COLUMNS)
+_NULL = SQL("NULL")
 
 
 class Standing(NamedTuple):
-    """What the statement found: who calls, until when, the organization if it exists, and the standing in it. A role is its
-    id and, for the organization's own, its permissions.
+    """What the statement found: who calls, until when in milliseconds, the organization if it exists, and the standing in it.
+    A role is its id and, for the organization's own, its permissions. `name` is the user's.
     """
 
     principal: Principal
     expire_time: int | None
     organization: OrganizationRecord | None
+    excluded: bool
     member_role: MemberRole | None
     roles: tuple[tuple[str, tuple[str, ...] | None], ...]
+    name: str
 
 
 def standing(rows: list[Row]) -> Standing | None:
-    """The rows of BY_TOKEN and its kin, read; None when there are none: the credential is unknown."""
+    """The rows of BY_DIGEST and its kin, read; None when there are none: the credential is unknown."""
     if not rows:
         return None
     organization = organizations.record(rows[0][:_WIDTH]) if rows[0][0] is not None else None
-    token_id, kind, user_id, bound, permissions, expires, email, verified, role, *_ = rows[0][_WIDTH:]
+    (credential, kind, user_id, bound, permissions, expires, secret_expires) = rows[0][_WIDTH : _WIDTH + 7]
+    (excluded, email, verified, name, role, *_) = rows[0][_WIDTH + 7 :]
     principal = Principal(
         kind=_kind(kind, bound),
-        credential_id=token_id,
+        credential_id=credential,
+        signed_in=kind is None,
         user_id=user_id,
-        organization_id=bound,
+        organization_id=bound or "",
         email=email or "",
         email_verified=bool(verified),
         permissions=None if permissions is None else frozenset(words(permissions)),
+        expire_time=instant_or_none(expires),
     )
+    ends = [end for end in (expires, secret_expires) if end is not None]
     roles = tuple((row[-2], None if row[-1] is None else words(row[-1])) for row in rows if row[-2] is not None)
-    return Standing(principal, expires, organization, MemberRole(role) if role else None, roles)
+    member_role = MemberRole(role) if role else None
+    return Standing(principal, min(ends, default=None), organization, excluded is not None, member_role, roles, name or "")
 
 
-def _kind(kind: str, bound: str) -> PrincipalKind:
-    if kind == TokenKind.ORGANIZATION:
-        return PrincipalKind.ORGANIZATION
-    return PrincipalKind.USER_IN_ORGANIZATION if bound else PrincipalKind.USER
+_KINDS = {TokenKind.ORGANIZATION.value: PrincipalKind.ORGANIZATION, TokenKind.PLATFORM.value: PrincipalKind.PLATFORM}
 
 
-def _query(condition: Any) -> Any:
+def _kind(kind: str | None, bound: str | None) -> PrincipalKind:
+    """An identity has no kind of token: it stands for its user."""
+    return _KINDS.get(kind or "") or (PrincipalKind.USER_IN_ORGANIZATION if bound else PrincipalKind.USER)
+
+
+def _credential(columns: Sequence[Any], source: Any, excluded: Any) -> Any:
+    """The columns of a credential, of its user, and of the user's standing in the organization."""
+    return source.select(
+        *organizations.COLUMNS,
+        *columns,
+        excluded,
+        User.email,
+        User.email_verified,
+        User.name,
+        Membership.role,
+        MembershipRole.role_id,
+        Role.permissions,
+    )
+
+
+def _standing(query: Any, user_id: Any) -> Any:
+    """Joins the user, the organization that is asked for, and the user's membership and roles there."""
     return (
-        ApiToken.select(
-            *organizations.COLUMNS,
-            ApiToken.id,
-            ApiToken.kind,
-            ApiToken.user_id,
-            ApiToken.organization_id,
-            ApiToken.permissions,
-            ApiToken.expire_time,
-            User.email,
-            User.email_verified,
-            Membership.role,
-            MembershipRole.role_id,
-            Role.permissions,
-        )
-        .join(User, JOIN.LEFT_OUTER, on=User.id == ApiToken.user_id)
-        .switch(ApiToken)
+        query.join(User, JOIN.LEFT_OUTER, on=User.id == user_id)
         .join(Organization, JOIN.LEFT_OUTER, on=Organization.id == Slot("organization_id"))
         .join(
             Membership,
             JOIN.LEFT_OUTER,
-            on=(Membership.organization_id == Slot("organization_id")) & (Membership.user_id == ApiToken.user_id),
+            on=(Membership.organization_id == Slot("organization_id")) & (Membership.user_id == user_id),
         )
         .join(
             MembershipRole,
@@ -91,12 +113,50 @@ def _query(condition: Any) -> Any:
             JOIN.LEFT_OUTER,
             on=(Role.organization_id == MembershipRole.organization_id) & (Role.id == MembershipRole.custom_role_id),
         )
-        .where(condition)
     )
 
 
-BY_DIGEST: Statement[Row] = Statement(lambda: _query(ApiToken.digest == Slot("digest")), tuple)
-BY_TOKEN_ID: Statement[Row] = Statement(lambda: _query(ApiToken.id == Slot("token_id")), tuple)
+_TOKEN = (
+    ApiToken.id,
+    ApiToken.kind,
+    ApiToken.user_id,
+    ApiToken.organization_id,
+    ApiToken.permissions,
+    ApiToken.expire_time,
+)
+
+
+def _exclusion(query: Any) -> Any:
+    return query.join(
+        ApiTokenExclusion,
+        JOIN.LEFT_OUTER,
+        on=(ApiTokenExclusion.organization_id == Slot("organization_id")) & (ApiTokenExclusion.api_token_id == ApiToken.id),
+    )
+
+
+def _by_digest() -> Any:
+    columns = (*_TOKEN, ApiTokenSecret.expire_time)
+    query = _credential(columns, ApiTokenSecret, ApiTokenExclusion.api_token_id)
+    query = query.join(ApiToken, on=ApiToken.id == ApiTokenSecret.api_token_id)
+    return _standing(_exclusion(query), ApiToken.user_id).where(ApiTokenSecret.digest == Slot("digest"))
+
+
+def _by_token_id() -> Any:
+    query = _credential((*_TOKEN, _NULL), ApiToken, ApiTokenExclusion.api_token_id)
+    return _standing(_exclusion(query), ApiToken.user_id).where(ApiToken.id == Slot("token_id"))
+
+
+def _by_identity(condition: Any) -> Any:
+    columns = (Identity.id, _NULL, Identity.user_id, _NULL, _NULL, _NULL, _NULL)
+    return _standing(_credential(columns, Identity, _NULL), Identity.user_id).where(condition)
+
+
+BY_DIGEST: Statement[Row] = Statement(_by_digest, tuple)
+BY_TOKEN_ID: Statement[Row] = Statement(_by_token_id, tuple)
+BY_IDENTITY: Statement[Row] = Statement(
+    lambda: _by_identity((Identity.issuer == Slot("issuer")) & (Identity.subject == Slot("subject"))), tuple
+)
+BY_IDENTITY_ID: Statement[Row] = Statement(lambda: _by_identity(Identity.id == Slot("identity_id")), tuple)
 # The standing of a user alone, for an invitation's granter: role and assigned roles.
 OF_USER: Statement[Row] = Statement(
     lambda: (

@@ -82,6 +82,10 @@ LIST: dict[InvitationState | None, Statement[Row]] = {
 MINE: Statement[Row] = Statement(
     lambda: _select().where(_MINE() & (Table.id > Slot("after"))).order_by(Table.id).limit(Slot("limit")), tuple
 )
+# Everything ever offered to an address.
+OF_ADDRESS: Statement[Row] = Statement(
+    lambda: _select().where(Table.email == Slot("email")).order_by(Table.id).limit(Slot("limit")), tuple
+)
 COUNT_MINE = value(
     lambda: Table.select(fn.COUNT(Table.id)).join(Organization, on=Organization.id == Table.organization_id).where(_MINE())
 )

@@ -76,6 +76,11 @@ ASSIGNMENTS = Statement(
     ),
     assignment,
 )
+# The standing of a user, by organization.
+ROLES_OF_USER = Statement(
+    lambda: Table.select(Table.organization_id, Table.role).where(Table.user_id == Slot("user_id")),
+    lambda row: (str(row[0]), MemberRole(row[1])),
+)
 OWNERS = value(
     lambda: Table.select(fn.COUNT(Table.user_id)).where(
         (Table.organization_id == Slot("organization_id")) & (Table.role == constant(MemberRole.OWNER))

@@ -5,6 +5,7 @@ import json
 from peewee import fn
 
 from ...domain.organizations import Organization, OrganizationState, masked
+from ...domain.users import UserState
 from ..models import Membership, OrganizationSlug, PersonalOrganization, User
 from ..models import Organization as Table
 from ..statements import Row, Slot, Statement, changing, value
@@ -94,6 +95,13 @@ OF_USER = Statement(
     ),
     record,
 )
+IDS_OF_USER = value(
+    lambda: (
+        Membership.select(Membership.organization_id)
+        .where(Membership.user_id == Slot("user_id"))
+        .order_by(Membership.organization_id)
+    )
+)
 COUNT_CREATED = value(
     lambda: Table.select(fn.COUNT(Table.id)).where(
         (Table.creator_user_id == Slot("user_id")) & (Table.state != OrganizationState.DELETED.value)
@@ -103,6 +111,8 @@ RENAME = changing(lambda: Table.update({Table.name: Slot("name")}).where(Table.i
 SET_REGION = changing(
     lambda: Table.update({Table.default_region_id: Slot("default_region_id")}).where(Table.id == Slot("organization_id"))
 )
+# What becomes of the personal organization of a deleted user: an organization like others, to be purged.
+MAKE_IMPERSONAL = changing(lambda: Table.update({Table.personal: False}).where(Table.id == Slot("organization_id")))
 SET_STATE = changing(
     lambda: Table.update(
         {Table.state: Slot("state"), Table.delete_time: Slot("delete_time"), Table.purge_time: Slot("purge_time")}
@@ -123,7 +133,7 @@ EXPERIMENTAL_CONFIG = value(lambda: Table.select(Table.experimental_config).wher
 BUMP_USER = Statement(
     lambda: (
         User.update({User.revision: User.revision + 1})
-        .where(User.id == Slot("user_id"))
+        .where((User.id == Slot("user_id")) & (User.state == UserState.ACTIVE.value))
         .returning(User.id, User.email, User.email_verified)
     ),
     lambda row: (str(row[0]), str(row[1]), bool(row[2])),

@@ -1,54 +1,124 @@
-"""Statements about users and their tokens."""
+"""Statements about users and how identity providers know them, and the keys that all processes share."""
 
-from typing import NamedTuple
+from typing import Any
 
-from ..models import ApiToken, ServerKey, User
-from ..statements import Slot, Statement, changing, value
+from peewee import JOIN
 
+from ...domain.users import Identity, User, UserState
+from ..models import ApiToken, PersonalOrganization, ServerKey
+from ..models import Identity as IdentityTable
+from ..models import User as Table
+from ..statements import Row, Slot, Statement, changing, constant, value
+from ..values import instant, instant_or_none
 
-class UserRow(NamedTuple):
-    """A user."""
-
-    id: str
-    email: str
-    email_verified: bool
-    name: str
-
-
-_COLUMNS = (User.id, User.email, User.email_verified, User.name)
-_make = lambda row: UserRow(row[0], row[1], bool(row[2]), row[3])
-
-GET = Statement(lambda: User.select(*_COLUMNS).where(User.id == Slot("user_id")), _make)
-BY_EMAIL = Statement(lambda: User.select(*_COLUMNS).where(User.email == Slot("email")).order_by(User.id), _make)
-VERIFIED = Statement(
-    lambda: User.select(*_COLUMNS).where((User.email == Slot("email")) & (User.email_verified == Slot("verified"))), _make
+_COLUMNS = (
+    Table.id,
+    Table.email,
+    Table.email_verified,
+    Table.name,
+    Table.state,
+    PersonalOrganization.organization_id,
+    Table.revision,
+    Table.create_time,
+    Table.update_time,
+    Table.delete_time,
 )
+
+
+def record(row: Row) -> User:
+    """The record of a row, without the identities."""
+    id_, email, verified, name, state, personal, revision, created, updated, deleted = row
+    return User(
+        id=id_,
+        email=email,
+        email_verified=bool(verified),
+        name=name,
+        state=UserState(state),
+        personal_organization_id=personal or "",
+        revision=revision,
+        create_time=instant(created),
+        update_time=instant(updated),
+        delete_time=instant_or_none(deleted),
+    )
+
+
+def _users() -> Any:
+    return Table.select(*_COLUMNS).join(PersonalOrganization, JOIN.LEFT_OUTER, on=PersonalOrganization.user_id == Table.id)
+
+
+_ACTIVE = constant(UserState.ACTIVE.value)
+
+GET = Statement(lambda: _users().where(Table.id == Slot("user_id")), record)
+BY_EMAIL = Statement(
+    lambda: _users().where((Table.email == Slot("email")) & (Table.state == _ACTIVE)).order_by(Table.id), record
+)
+VERIFIED = Statement(
+    lambda: _users().where(
+        (Table.email == Slot("email")) & (Table.email_verified == Slot("verified")) & (Table.state == _ACTIVE)
+    ),
+    record,
+)
+
+
+def _page(condition: Any) -> Any:
+    return _users().where(condition).order_by(Table.id).limit(Slot("limit"))
+
+
+LIST = Statement(lambda: _page((Table.id > Slot("after")) & (Table.state == _ACTIVE)), record)
+LIST_WITH_DELETED = Statement(lambda: _page(Table.id > Slot("after")), record)
 INSERT = changing(
-    lambda: User.insert(
+    lambda: Table.insert(
         {
-            User.id: Slot("id"),
-            User.email: Slot("email"),
-            User.email_verified: Slot("email_verified"),
-            User.name: Slot("name"),
-            User.revision: 1,
-            User.create_time: Slot("now"),
-            User.update_time: Slot("now"),
+            Table.id: Slot("id"),
+            Table.email: Slot("email"),
+            Table.email_verified: Slot("email_verified"),
+            Table.name: Slot("name"),
+            Table.state: UserState.ACTIVE.value,
+            Table.revision: 1,
+            Table.create_time: Slot("now"),
+            Table.update_time: Slot("now"),
         }
     ).on_conflict("nothing")
 )
-INSERT_TOKEN = changing(
-    lambda: ApiToken.insert(
+# Takes the user's lock, and changes them.
+UPDATE = changing(
+    lambda: Table.update(
         {
-            ApiToken.id: Slot("id"),
-            ApiToken.digest: Slot("digest"),
-            ApiToken.kind: Slot("kind"),
-            ApiToken.user_id: Slot("user_id"),
-            ApiToken.organization_id: Slot("organization_id"),
-            ApiToken.permissions: Slot("permissions"),
-            ApiToken.expire_time: Slot("expire_time"),
-            ApiToken.create_time: Slot("now"),
+            Table.email: Slot("email"),
+            Table.email_verified: Slot("email_verified"),
+            Table.name: Slot("name"),
+            Table.state: Slot("state"),
+            Table.delete_time: Slot("delete_time"),
+            Table.revision: Table.revision + 1,
+            Table.update_time: Slot("now"),
         }
-    )
+    ).where(Table.id == Slot("user_id"))
 )
-ANY = value(lambda: User.select(User.id).limit(1))
+# Whoever makes an active user a member, or an owner of something new, takes this lock; who deletes the user, too.
+TOUCH = changing(
+    lambda: Table.update({Table.revision: Table.revision + 1}).where((Table.id == Slot("user_id")) & (Table.state == _ACTIVE))
+)
+IDENTITIES = Statement(
+    lambda: (
+        IdentityTable.select(IdentityTable.user_id, IdentityTable.issuer, IdentityTable.subject)
+        .where((IdentityTable.user_id >= Slot("first")) & (IdentityTable.user_id <= Slot("last")))
+        .order_by(IdentityTable.user_id, IdentityTable.issuer, IdentityTable.subject)
+    ),
+    lambda row: (str(row[0]), Identity(row[1], row[2])),
+)
+IDENTIFY = changing(
+    lambda: IdentityTable.insert(
+        {
+            IdentityTable.issuer: Slot("issuer"),
+            IdentityTable.subject: Slot("subject"),
+            IdentityTable.id: Slot("id"),
+            IdentityTable.user_id: Slot("user_id"),
+            IdentityTable.create_time: Slot("now"),
+        }
+    ).on_conflict("nothing")
+)
+FORGET_IDENTITIES = changing(lambda: IdentityTable.delete().where(IdentityTable.user_id == Slot("user_id")))
+END_TOKENS = changing(lambda: ApiToken.delete().where(ApiToken.user_id == Slot("user_id")))
+DROP_PERSONAL = changing(lambda: PersonalOrganization.delete().where(PersonalOrganization.user_id == Slot("user_id")))
+ANY = value(lambda: Table.select(Table.id).limit(1))
 KEY = value(lambda: ServerKey.select(ServerKey.secret).where(ServerKey.purpose == Slot("purpose")))

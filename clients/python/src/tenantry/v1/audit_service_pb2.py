@@ -28,7 +28,7 @@ from tenantry.policy.v1 import rules_pb2 as tenantry_dot_policy_dot_v1_dot_rules
 from tenantry.v1 import audit_event_pb2 as tenantry_dot_v1_dot_audit__event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftenantry/v1/audit_service.proto\x12\x0btenantry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1ftenantry/policy/v1/policy.proto\x1a\x1etenantry/policy/v1/rules.proto\x1a\x1dtenantry/v1/audit_event.proto\"\x7f\n\x16ListAuditEventsRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12\x1e\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\xd0\xf8\xad\xb1\x02\x01\x12\x1f\n\npage_token\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06\xc8\xf8\xad\xb1\x02\x01\"[\n\x17ListAuditEventsResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.tenantry.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x82\x01\n\x0c\x41uditService\x12r\n\x0fListAuditEvents\x12#.tenantry.v1.ListAuditEventsRequest\x1a$.tenantry.v1.ListAuditEventsResponse\"\x14\xaa\xd4\x18\x10\x12\x0e\x61udit-log:readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftenantry/v1/audit_service.proto\x12\x0btenantry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1ftenantry/policy/v1/policy.proto\x1a\x1etenantry/policy/v1/rules.proto\x1a\x1dtenantry/v1/audit_event.proto\"\x7f\n\x16ListAuditEventsRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12\x1e\n\tpage_size\x18\x02 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\xd0\xf8\xad\xb1\x02\x01\x12\x1f\n\npage_token\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06\xc8\xf8\xad\xb1\x02\x01\"[\n\x17ListAuditEventsResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.tenantry.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"a\n\x1eListPlatformAuditEventsRequest\x12\x1e\n\tpage_size\x18\x01 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\xd0\xf8\xad\xb1\x02\x01\x12\x1f\n\npage_token\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\xc8\xf8\xad\xb1\x02\x01\"c\n\x1fListPlatformAuditEventsResponse\x12\'\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x17.tenantry.v1.AuditEvent\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x9a\x02\n\x0c\x41uditService\x12r\n\x0fListAuditEvents\x12#.tenantry.v1.ListAuditEventsRequest\x1a$.tenantry.v1.ListAuditEventsResponse\"\x14\xaa\xd4\x18\x10\x12\x0e\x61udit-log:read\x12\x95\x01\n\x17ListPlatformAuditEvents\x12+.tenantry.v1.ListPlatformAuditEventsRequest\x1a,.tenantry.v1.ListPlatformAuditEventsResponse\"\x1f\xaa\xd4\x18\x1b\x08\x04\x12\x17platform-audit-log:readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,12 +41,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\010\032\006\320\370\255\261\002\001'
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTAUDITEVENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\010r\006\310\370\255\261\002\001'
+  _globals['_LISTPLATFORMAUDITEVENTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTPLATFORMAUDITEVENTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\010\032\006\320\370\255\261\002\001'
+  _globals['_LISTPLATFORMAUDITEVENTSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTPLATFORMAUDITEVENTSREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\010r\006\310\370\255\261\002\001'
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditEvents']._loaded_options = None
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditEvents']._serialized_options = b'\252\324\030\020\022\016audit-log:read'
+  _globals['_AUDITSERVICE'].methods_by_name['ListPlatformAuditEvents']._loaded_options = None
+  _globals['_AUDITSERVICE'].methods_by_name['ListPlatformAuditEvents']._serialized_options = b'\252\324\030\033\010\004\022\027platform-audit-log:read'
   _globals['_LISTAUDITEVENTSREQUEST']._serialized_start=173
   _globals['_LISTAUDITEVENTSREQUEST']._serialized_end=300
   _globals['_LISTAUDITEVENTSRESPONSE']._serialized_start=302
   _globals['_LISTAUDITEVENTSRESPONSE']._serialized_end=393
-  _globals['_AUDITSERVICE']._serialized_start=396
-  _globals['_AUDITSERVICE']._serialized_end=526
+  _globals['_LISTPLATFORMAUDITEVENTSREQUEST']._serialized_start=395
+  _globals['_LISTPLATFORMAUDITEVENTSREQUEST']._serialized_end=492
+  _globals['_LISTPLATFORMAUDITEVENTSRESPONSE']._serialized_start=494
+  _globals['_LISTPLATFORMAUDITEVENTSRESPONSE']._serialized_end=593
+  _globals['_AUDITSERVICE']._serialized_start=596
+  _globals['_AUDITSERVICE']._serialized_end=878
 # @@protoc_insertion_point(module_scope)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AuditServiceStub:
-    """The audit trail of an organization.
+    """The audit trails: of an organization, and of the platform.
     """
 
     def __init__(self, channel):
@@ -40,14 +40,26 @@ class AuditServiceStub:
                 request_serializer=tenantry_dot_v1_dot_audit__service__pb2.ListAuditEventsRequest.SerializeToString,
                 response_deserializer=tenantry_dot_v1_dot_audit__service__pb2.ListAuditEventsResponse.FromString,
                 _registered_method=True)
+        self.ListPlatformAuditEvents = channel.unary_unary(
+                '/tenantry.v1.AuditService/ListPlatformAuditEvents',
+                request_serializer=tenantry_dot_v1_dot_audit__service__pb2.ListPlatformAuditEventsRequest.SerializeToString,
+                response_deserializer=tenantry_dot_v1_dot_audit__service__pb2.ListPlatformAuditEventsResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
-    """The audit trail of an organization.
+    """The audit trails: of an organization, and of the platform.
     """
 
     def ListAuditEvents(self, request, context):
         """Lists changes, the newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListPlatformAuditEvents(self, request, context):
+        """Lists changes that belong to no organization, such as those of platform tokens, the newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +73,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     request_deserializer=tenantry_dot_v1_dot_audit__service__pb2.ListAuditEventsRequest.FromString,
                     response_serializer=tenantry_dot_v1_dot_audit__service__pb2.ListAuditEventsResponse.SerializeToString,
             ),
+            'ListPlatformAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPlatformAuditEvents,
+                    request_deserializer=tenantry_dot_v1_dot_audit__service__pb2.ListPlatformAuditEventsRequest.FromString,
+                    response_serializer=tenantry_dot_v1_dot_audit__service__pb2.ListPlatformAuditEventsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'tenantry.v1.AuditService', rpc_method_handlers)
@@ -70,7 +87,7 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService:
-    """The audit trail of an organization.
+    """The audit trails: of an organization, and of the platform.
     """
 
     @staticmethod
@@ -90,6 +107,33 @@ class AuditService:
             '/tenantry.v1.AuditService/ListAuditEvents',
             tenantry_dot_v1_dot_audit__service__pb2.ListAuditEventsRequest.SerializeToString,
             tenantry_dot_v1_dot_audit__service__pb2.ListAuditEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPlatformAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantry.v1.AuditService/ListPlatformAuditEvents',
+            tenantry_dot_v1_dot_audit__service__pb2.ListPlatformAuditEventsRequest.SerializeToString,
+            tenantry_dot_v1_dot_audit__service__pb2.ListPlatformAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

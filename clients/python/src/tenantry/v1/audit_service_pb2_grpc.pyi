@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuditServiceStub:
-    """The audit trail of an organization."""
+    """The audit trails: of an organization, and of the platform."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -35,17 +35,21 @@ class AuditServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AuditServiceAsyncStub: ...
     ListAuditEvents: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditEventsRequest, _audit_service_pb2.ListAuditEventsResponse]
     """Lists changes, the newest first."""
+    ListPlatformAuditEvents: _grpc.UnaryUnaryMultiCallable[_audit_service_pb2.ListPlatformAuditEventsRequest, _audit_service_pb2.ListPlatformAuditEventsResponse]
+    """Lists changes that belong to no organization, such as those of platform tokens, the newest first."""
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
-    """The audit trail of an organization."""
+    """The audit trails: of an organization, and of the platform."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListAuditEvents: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListAuditEventsRequest, _audit_service_pb2.ListAuditEventsResponse]  # type: ignore[assignment]
     """Lists changes, the newest first."""
+    ListPlatformAuditEvents: _aio.UnaryUnaryMultiCallable[_audit_service_pb2.ListPlatformAuditEventsRequest, _audit_service_pb2.ListPlatformAuditEventsResponse]  # type: ignore[assignment]
+    """Lists changes that belong to no organization, such as those of platform tokens, the newest first."""
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The audit trail of an organization."""
+    """The audit trails: of an organization, and of the platform."""
 
     @_abc_1.abstractmethod
     def ListAuditEvents(
@@ -54,5 +58,13 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_audit_service_pb2.ListAuditEventsResponse, _abc.Awaitable[_audit_service_pb2.ListAuditEventsResponse]]:
         """Lists changes, the newest first."""
+
+    @_abc_1.abstractmethod
+    def ListPlatformAuditEvents(
+        self,
+        request: _audit_service_pb2.ListPlatformAuditEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_service_pb2.ListPlatformAuditEventsResponse, _abc.Awaitable[_audit_service_pb2.ListPlatformAuditEventsResponse]]:
+        """Lists changes that belong to no organization, such as those of platform tokens, the newest first."""
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -48,6 +48,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED. Nobody changes their own access. No metadata."""
     ERROR_REASON_OWNER_PROTECTED: _ErrorReason.ValueType  # 26
     """PERMISSION_DENIED. Only owners change or remove an owner. Metadata: `user_id`."""
+    ERROR_REASON_TOKEN_OF_PERSON: _ErrorReason.ValueType  # 27
+    """PERMISSION_DENIED. The token acts for a person, who alone changes and rotates it. Metadata: `api_token_id`."""
     ERROR_REASON_ROLE_NOT_FOUND: _ErrorReason.ValueType  # 30
     """NOT_FOUND. There is no such role in the organization. Metadata: `role_id`."""
     ERROR_REASON_MEMBER_NOT_FOUND: _ErrorReason.ValueType  # 31
@@ -56,12 +58,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. There is no such invitation in the organization, or to the caller. Metadata: `invitation_id`."""
     ERROR_REASON_USER_NOT_FOUND: _ErrorReason.ValueType  # 33
     """NOT_FOUND. There is no such user. Metadata: `user` (id or e-mail address as sent)."""
+    ERROR_REASON_API_TOKEN_NOT_FOUND: _ErrorReason.ValueType  # 34
+    """NOT_FOUND. There is no such token in reach of the organization, or of the caller. Metadata: `api_token_id`."""
     ERROR_REASON_ALREADY_MEMBER: _ErrorReason.ValueType  # 40
     """ALREADY_EXISTS. The user is a member already. Metadata: `user_id` or `email` as sent."""
     ERROR_REASON_INVITATION_PENDING: _ErrorReason.ValueType  # 41
     """ALREADY_EXISTS. An invitation of the address is pending already. Metadata: `email`."""
     ERROR_REASON_EMAIL_TAKEN: _ErrorReason.ValueType  # 42
     """ALREADY_EXISTS. A user with this verified e-mail address exists already. Metadata: `email`."""
+    ERROR_REASON_IDENTITY_TAKEN: _ErrorReason.ValueType  # 43
+    """ALREADY_EXISTS. The identity belongs to a user already. Metadata: `issuer`, `subject`."""
+    ERROR_REASON_TOKEN_NAME_TAKEN: _ErrorReason.ValueType  # 44
+    """ALREADY_EXISTS. The owner has a token of this name in the organization already. Metadata: `name`."""
     ERROR_REASON_LAST_OWNER: _ErrorReason.ValueType  # 50
     """FAILED_PRECONDITION. An organization always keeps an owner. Metadata: `organization_id`."""
     ERROR_REASON_PERSONAL_ORGANIZATION: _ErrorReason.ValueType  # 51
@@ -90,6 +98,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The request id was used for another request within the last day. Metadata: `request_id`."""
     ERROR_REASON_LIST_TOO_LONG: _ErrorReason.ValueType  # 61
     """FAILED_PRECONDITION. The list is too long for a path without pages. Metadata: `limit`."""
+    ERROR_REASON_SUCCESSOR_MISSING: _ErrorReason.ValueType  # 62
+    """FAILED_PRECONDITION. The user alone owns organizations for which no successor is named. Metadata:
+    `organization_ids`, comma-separated.
+    """
+    ERROR_REASON_USER_DELETED: _ErrorReason.ValueType  # 63
+    """FAILED_PRECONDITION. The user is deleted. Metadata: `user_id`."""
+    ERROR_REASON_USER_NOT_DELETED: _ErrorReason.ValueType  # 64
+    """FAILED_PRECONDITION. Only a deleted user can be erased. Metadata: `user_id`."""
+    ERROR_REASON_TOKEN_EXPIRED: _ErrorReason.ValueType  # 65
+    """FAILED_PRECONDITION. The token has expired. Metadata: `api_token_id`, `expire_time`."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 70
     """ABORTED. The object changed since the etag was read. Metadata: `etag` as sent."""
     ERROR_REASON_CONFLICT: _ErrorReason.ValueType  # 71
@@ -139,6 +157,8 @@ ERROR_REASON_OWN_ACCESS: ErrorReason.ValueType  # 25
 """PERMISSION_DENIED. Nobody changes their own access. No metadata."""
 ERROR_REASON_OWNER_PROTECTED: ErrorReason.ValueType  # 26
 """PERMISSION_DENIED. Only owners change or remove an owner. Metadata: `user_id`."""
+ERROR_REASON_TOKEN_OF_PERSON: ErrorReason.ValueType  # 27
+"""PERMISSION_DENIED. The token acts for a person, who alone changes and rotates it. Metadata: `api_token_id`."""
 ERROR_REASON_ROLE_NOT_FOUND: ErrorReason.ValueType  # 30
 """NOT_FOUND. There is no such role in the organization. Metadata: `role_id`."""
 ERROR_REASON_MEMBER_NOT_FOUND: ErrorReason.ValueType  # 31
@@ -147,12 +167,18 @@ ERROR_REASON_INVITATION_NOT_FOUND: ErrorReason.ValueType  # 32
 """NOT_FOUND. There is no such invitation in the organization, or to the caller. Metadata: `invitation_id`."""
 ERROR_REASON_USER_NOT_FOUND: ErrorReason.ValueType  # 33
 """NOT_FOUND. There is no such user. Metadata: `user` (id or e-mail address as sent)."""
+ERROR_REASON_API_TOKEN_NOT_FOUND: ErrorReason.ValueType  # 34
+"""NOT_FOUND. There is no such token in reach of the organization, or of the caller. Metadata: `api_token_id`."""
 ERROR_REASON_ALREADY_MEMBER: ErrorReason.ValueType  # 40
 """ALREADY_EXISTS. The user is a member already. Metadata: `user_id` or `email` as sent."""
 ERROR_REASON_INVITATION_PENDING: ErrorReason.ValueType  # 41
 """ALREADY_EXISTS. An invitation of the address is pending already. Metadata: `email`."""
 ERROR_REASON_EMAIL_TAKEN: ErrorReason.ValueType  # 42
 """ALREADY_EXISTS. A user with this verified e-mail address exists already. Metadata: `email`."""
+ERROR_REASON_IDENTITY_TAKEN: ErrorReason.ValueType  # 43
+"""ALREADY_EXISTS. The identity belongs to a user already. Metadata: `issuer`, `subject`."""
+ERROR_REASON_TOKEN_NAME_TAKEN: ErrorReason.ValueType  # 44
+"""ALREADY_EXISTS. The owner has a token of this name in the organization already. Metadata: `name`."""
 ERROR_REASON_LAST_OWNER: ErrorReason.ValueType  # 50
 """FAILED_PRECONDITION. An organization always keeps an owner. Metadata: `organization_id`."""
 ERROR_REASON_PERSONAL_ORGANIZATION: ErrorReason.ValueType  # 51
@@ -181,6 +207,16 @@ ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 60
 """FAILED_PRECONDITION. The request id was used for another request within the last day. Metadata: `request_id`."""
 ERROR_REASON_LIST_TOO_LONG: ErrorReason.ValueType  # 61
 """FAILED_PRECONDITION. The list is too long for a path without pages. Metadata: `limit`."""
+ERROR_REASON_SUCCESSOR_MISSING: ErrorReason.ValueType  # 62
+"""FAILED_PRECONDITION. The user alone owns organizations for which no successor is named. Metadata:
+`organization_ids`, comma-separated.
+"""
+ERROR_REASON_USER_DELETED: ErrorReason.ValueType  # 63
+"""FAILED_PRECONDITION. The user is deleted. Metadata: `user_id`."""
+ERROR_REASON_USER_NOT_DELETED: ErrorReason.ValueType  # 64
+"""FAILED_PRECONDITION. Only a deleted user can be erased. Metadata: `user_id`."""
+ERROR_REASON_TOKEN_EXPIRED: ErrorReason.ValueType  # 65
+"""FAILED_PRECONDITION. The token has expired. Metadata: `api_token_id`, `expire_time`."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 70
 """ABORTED. The object changed since the etag was read. Metadata: `etag` as sent."""
 ERROR_REASON_CONFLICT: ErrorReason.ValueType  # 71

@@ -102,6 +102,8 @@ class _ReferenceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reference.V
     """A member of the organization, by user id."""
     REFERENCE_INVITATION: _Reference.ValueType  # 3
     """An invitation of the organization."""
+    REFERENCE_API_TOKEN: _Reference.ValueType  # 4
+    """An API token that reaches the organization."""
 
 class Reference(_Reference, metaclass=_ReferenceEnumTypeWrapper):
     """A kind of object that belongs to an organization."""
@@ -114,6 +116,8 @@ REFERENCE_MEMBER: Reference.ValueType  # 2
 """A member of the organization, by user id."""
 REFERENCE_INVITATION: Reference.ValueType  # 3
 """An invitation of the organization."""
+REFERENCE_API_TOKEN: Reference.ValueType  # 4
+"""An API token that reaches the organization."""
 Global___Reference: _TypeAlias = Reference  # noqa: Y015
 
 @_typing.final
@@ -136,7 +140,7 @@ class Access(_message.Message):
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Permissions the caller needs, all of them. SCOPED: on the organization named by the request's `organization_id`.
-        AUTHENTICATED: what the credential must carry; a person holds these for themselves.
+        AUTHENTICATED: what the credential must carry; a person holds these for themselves. PLATFORM: platform permissions.
         """
 
     @_builtins.property
@@ -169,22 +173,28 @@ class Rest(_message.Message):
     OF_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     UNWRAP_FIELD_NUMBER: _builtins.int
+    ORGANIZATION_HEADER_FIELD_NUMBER: _builtins.int
     of: _builtins.str
     """Full name of the core method, for instance "tenantry.v1.RoleService.CreateRole"."""
     status: _builtins.int
     """HTTP status of a success. Left out: 200."""
     unwrap: _builtins.str
     """The one field of the response that becomes the whole JSON body: a top-level array or a bare number."""
+    organization_header: _builtins.str
+    """The request header that names the organization, where the path does not: its value becomes the request's
+    `organization_id`. A token that is bound to an organization needs none.
+    """
     def __init__(
         self,
         *,
         of: _builtins.str = ...,
         status: _builtins.int = ...,
         unwrap: _builtins.str = ...,
+        organization_header: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["of", b"of", "status", b"status", "unwrap", b"unwrap"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["of", b"of", "organization_header", b"organization_header", "status", b"status", "unwrap", b"unwrap"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,6 +24,7 @@ PAGE_TOKEN_FIELD_NUMBER: _builtins.int
 PAGE_SIZE_FIELD_NUMBER: _builtins.int
 ROLE_IDS_FIELD_NUMBER: _builtins.int
 PERMISSION_NAMES_FIELD_NUMBER: _builtins.int
+TOKEN_PERMISSIONS_FIELD_NUMBER: _builtins.int
 object_id: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
 """An id: a ULID (26 characters) or a UUID (36 characters), in any letter case."""
 display_name: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
@@ -54,3 +55,5 @@ role_ids: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.RepeatedRules,
 """The roles assigned to one member: at most 32, each once."""
 permission_names: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.RepeatedRules, _builtins.bool]
 """The permissions of one role or token: 1 to 500, each once."""
+token_permissions: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.RepeatedRules, _builtins.bool]
+"""What a token narrows to: at most 500 permissions, each once."""

@@ -1,0 +1,1 @@
+"""Identity providers: what the operator trusts, their public keys, and what a token that one of them signed says."""

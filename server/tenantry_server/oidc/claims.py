@@ -1,0 +1,99 @@
+"""What a token says about who bears it: the claims that matter here, each held to its rule.
+
+OpenID Connect Core 1.0, sections 2 and 5.1; RFC 7519, section 4.1. There is no leeway: a token begins at `nbf` and is over
+at `exp`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..domain.clock import floor
+
+_LONGEST_SUBJECT, _LONGEST_EMAIL, _LONGEST_NAME = 255, 320, 200
+# A token made later than this from now is refused: one of the two clocks is wrong, so nobody knows when it is over.
+_AHEAD = timedelta(seconds=60)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# The end of the year 9999, in seconds; who counts milliseconds is beyond it.
+_END = 253402300799
+# Control characters, line ends, what turns the direction of writing, and halves of characters.
+_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class BadToken(Exception):
+    """A token is refused. The text says why, for the debug log alone, and repeats nothing that the token says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What a verified token says. Its bearer is known by issuer and subject together, and by nothing else."""
+
+    issuer: str
+    subject: str
+    email: str | None
+    email_verified: bool
+    name: str | None
+    expire_time: datetime
+
+
+def read(payload: Mapping[str, Any], *, issuer: str, now: datetime) -> Claims:
+    """The claims of a token whose signature, issuer and audience were verified. Raises BadToken."""
+    email, verified = _email(payload), payload.get("email_verified")
+    return Claims(
+        issuer=issuer,
+        subject=_subject(payload),
+        email=email,
+        # Some providers send the word (Amazon Cognito).
+        email_verified=email is not None and (verified is True or verified == "true"),
+        name=_name(payload.get("name")) or _name(payload.get("preferred_username")) or None,
+        expire_time=_expire_time(payload, now),
+    )
+
+
+def _expire_time(payload: Mapping[str, Any], now: datetime) -> datetime:
+    """When it is over, to the millisecond, if it has begun and is not over yet."""
+    over, begins, made = (_instant(payload, name) for name in ("exp", "nbf", "iat"))
+    if over is None:
+        raise BadToken("no exp")
+    expire_time = floor(over)
+    if now >= expire_time:
+        raise BadToken("it is over")
+    if begins is not None and now < begins:
+        raise BadToken("it has not begun")
+    if made is not None and made - now > _AHEAD:
+        raise BadToken("it was made in the future")
+    return expire_time
+
+
+def _instant(payload: Mapping[str, Any], name: str) -> datetime | None:
+    """A NumericDate: seconds, with a fraction or without. JSON's true, Python's NaN and infinities are none."""
+    if name not in payload:
+        return None
+    value = payload[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _END:
+        raise BadToken(f"{name} is no time")
+    return _EPOCH + timedelta(seconds=value)
+
+
+def _subject(payload: Mapping[str, Any]) -> str:
+    subject = payload.get("sub")
+    if not isinstance(subject, str) or not 0 < len(subject) <= _LONGEST_SUBJECT or not subject.isprintable():
+        raise BadToken("sub is no subject")
+    return subject
+
+
+def _email(payload: Mapping[str, Any]) -> str | None:
+    """The address as sent; whether it is one is not decided here."""
+    email = payload.get("email")
+    if email is None or email == "":
+        return None
+    if not isinstance(email, str) or len(email) > _LONGEST_EMAIL or not email.isprintable():
+        raise BadToken("email is no address")
+    return email
+
+
+def _name(value: Any) -> str:
+    """A name on one line and not too long; empty when there is none."""
+    return _UNFIT.sub("", value).strip()[:_LONGEST_NAME].strip() if isinstance(value, str) else ""

@@ -1,0 +1,74 @@
+"""When tokens were last used: noted in memory, and written by a thread of its own, never on a caller's path."""
+
+import threading
+import time
+from datetime import datetime, timedelta
+
+from ..domain.errors import DeadlineExceeded
+from ..store.database import Database, DatabaseFailure
+from ..store.queries import api_tokens as statements
+from ..store.values import milliseconds
+
+_PERIOD = 10.0
+_MINUTE = timedelta(minutes=1)
+# How many tokens one transaction writes, and how long it may wait, in seconds.
+_BATCH, _PATIENCE = 200, 5.0
+
+
+class LastUsed:
+    """Writes at most once a minute a token. A process that is killed loses what it noted in the last ten seconds."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._noted: dict[str, datetime] = {}
+        self._written: dict[str, datetime] = {}
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def note(self, token_id: str, now: datetime) -> None:
+        """Remembers a use: one look-up and one store in dictionaries."""
+        written = self._written.get(token_id)
+        if written is None or now - written >= _MINUTE:
+            self._noted[token_id] = now
+
+    def start(self) -> None:
+        """Writes every ten seconds from now on."""
+        self._thread = threading.Thread(target=self._run, name="last-used", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Writes what is noted, and ends."""
+        self._stop.set()
+        if self._thread:
+            self._thread.join()
+
+    def flush(self) -> None:
+        """Writes what is noted. What cannot be written now stays noted."""
+        noted, self._noted = self._noted, {}
+        uses = sorted(noted.items())
+        for first in range(0, len(uses), _BATCH):
+            try:
+                self._write(uses[first : first + _BATCH])
+            except (DatabaseFailure, DeadlineExceeded):
+                self._database.drop_connection()
+                self._noted = {**dict(uses[first:]), **self._noted}
+                return
+        latest = max(noted.values(), default=None)
+        if latest is not None:
+            self._written = {token: at for token, at in (self._written | noted).items() if latest - at < _MINUTE}
+
+    def _write(self, uses: list[tuple[str, datetime]]) -> None:
+        """One transaction, tokens in the order of their ids, so that processes do not wait for each other in a circle."""
+        database = self._database
+        with database.writing(time.monotonic() + _PATIENCE):
+            database.begin()
+            for token_id, at in uses:
+                values = {"now": milliseconds(at), "minute_ago": milliseconds(at - _MINUTE)}
+                database.run(statements.USED, api_token_id=token_id, **values)
+            database.commit()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_PERIOD):
+            self.flush()
+        self.flush()
+        self._database.close()
