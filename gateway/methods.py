@@ -40,6 +40,11 @@ class Binding(NamedTuple):
         """The template without names. In byte order, as routes must be, a literal segment precedes a variable."""
         return re.sub(r"{.*?}", "{}", self.template)
 
+    def covers(self, shape: str) -> bool:
+        """Whether every path of this shape could be one of this binding too."""
+        mine, other = self.shape.split("/"), shape.split("/")
+        return len(mine) == len(other) and all(a in (b, "{}") for a, b in zip(mine, other, strict=True))
+
 
 class Rpc(NamedTuple):
     """A method. A dialect's has bindings, facts for gateway/rest.lua, and fields that the server takes from a header."""

@@ -9,7 +9,6 @@ import argparse
 import json
 import re
 import sys
-from itertools import groupby
 from pathlib import Path
 from string import Template
 
@@ -35,14 +34,14 @@ UNLIMITED = {"cluster": "tenantry", "timeout": "0s", "idle_timeout": "0s"}
 def routes(rpcs: list[Rpc]) -> list[Json]:
     """The routes, first match first. A REST request is routed by its path, and again by its method once transcoded."""
     preflight = [one_of(["OPTIONS"]), present("origin"), present("access-control-request-method")]
-    bindings = sorted((binding for rpc in rpcs for binding in rpc.bindings), key=lambda binding: binding.shape)
+    bindings = [binding for rpc in rpcs for binding in rpc.bindings]
     return [
         # The CORS filter answers it, but only where there is a route to a cluster.
         {"match": {"prefix": "/", "headers": preflight}, "route": LIMITED},
         *(method_route(rpc) for rpc in rpcs),
         *({"match": {"prefix": f"/grpc.{name}.", "headers": [GRPC]}, "route": UNLIMITED} for name in ("health", "reflection")),
         direct(404, {"prefix": "/", "headers": [GRPC]}),
-        *(route for shape, group in groupby(bindings, lambda binding: binding.shape) for route in path_routes(shape, [*group])),
+        *(route for shape in sorted({binding.shape for binding in bindings}) for route in path_routes(shape, bindings)),
         direct(404, {"prefix": "/"}),
     ]
 
@@ -55,7 +54,10 @@ def method_route(rpc: Rpc) -> Json:
 
 
 def path_routes(shape: str, bindings: list[Binding]) -> list[Json]:
-    """The routes of a REST path: a body that is not JSON, the path's verbs, any other verb."""
+    """The routes of a REST path: a body that is not JSON, the path's verbs, any other verb. Where its words could as well be
+    values of a more general path, that path's verbs are its own too: one may end a key that is named `current`.
+    """
+    bindings = [binding for binding in bindings if binding.covers(shape)]
     path = {"safe_regex": {"regex": re.escape(shape).replace(r"\{\}", "[^/]+") + "/?"}}
     verbs = sorted({binding.verb for binding in bindings})
     with_body = sorted({binding.verb for binding in bindings if binding.body})

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -48,6 +49,8 @@ from tenantry.v1 import (
     user_service_pb2_grpc,
 )
 
+from . import tls
+from .domain.certificates import Principals
 from .domain.clock import Clock
 from .domain.paging import PageTokens
 from .domain.permissions import Catalog
@@ -67,6 +70,7 @@ from .rest.dotenv.users import UsersServicer as DotenvUsers
 from .rpc import interceptors, policy
 from .rpc.api_tokens import ApiTokensServicer
 from .rpc.audit import AuditServicer
+from .rpc.certificates import certificate_principal
 from .rpc.interceptor import Interceptor
 from .rpc.interceptors import ErrorRenderer
 from .rpc.invitations import InvitationsServicer
@@ -274,10 +278,22 @@ class Health(health.HealthServicer):
 
 
 class Server:
-    """A gRPC server over wired services, with health and drain."""
+    """A gRPC server over wired services, with health and drain. `principals` are those that client certificates stand for."""
 
-    def __init__(self, services: Services, *, address: str, share_port: bool = False, verifier: Verifier | None = None) -> None:
-        """Raises PolicyError when a method's declaration is wrong, RuntimeError when the address cannot be bound."""
+    def __init__(
+        self,
+        services: Services,
+        *,
+        address: str,
+        share_port: bool = False,
+        transport: tls.Transport | None = None,
+        verifier: Verifier | None = None,
+    ) -> None:
+        """Raises PolicyError when a method's declaration is wrong, RuntimeError when an address cannot be bound, TlsError when
+        the transport's certificates cannot be used. Without a transport the port speaks plaintext, and is the only one;
+        without a verifier nobody signs in.
+        """
+        self.principals: Principals = transport.clients.principals if transport and transport.clients else {}
         self.services = services
         self.policies = policy.read((*SERVICE_NAMES, *policy.INFRASTRUCTURE), services.store.catalog)
         threads = _SQLITE_THREADS if isinstance(services.store.database, SqliteDatabase) else _THREADS
@@ -296,11 +312,12 @@ class Server:
         self._health = Health(experimental_non_blocking=False)
         self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        self.port = self._server.add_insecure_port(address)
+        self.port, self.mtls_port = tls.listen(self._server, address, transport)
 
     def interceptors(self) -> tuple[Interceptor, ...]:
         """What surrounds every call; tests take links out to see others fail."""
-        return interceptors.chain(self.policies, self.services.store, self.credentials, _RENDERERS)
+        certificates = partial(certificate_principal, principals=self.principals)
+        return interceptors.chain(self.policies, self.services.store, self.credentials, _RENDERERS, certificates)
 
     def start(self) -> None:
         """Accepts calls, and says so."""

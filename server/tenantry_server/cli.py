@@ -108,12 +108,14 @@ def up(environment: _Environment, with_demo: bool) -> None:
     database.shut_down()
 
     def ready(address: str) -> None:
-        click.echo(f"Tenantry is ready at http://{address}: REST, gRPC and gRPC-Web. gRPC alone: {settings.grpc_address}.")
+        click.echo(
+            f"Tenantry is ready at {settings.scheme}://{address}: REST, gRPC and gRPC-Web. gRPC alone: {settings.grpc_address}."
+        )
         path = settings.data_dir / demo.FILE
         if with_demo and path.exists():
             read = f"import json; print(json.load(open('{path}'))['owner']['token'])"
             click.echo(f'\n  TOKEN=$(python3 -c "{read}")')
-            click.echo(f'  curl http://{address}/api/organizations -H "Authorization: Bearer $TOKEN"\n')
+            click.echo(f'  curl {settings.scheme}://{address}/api/organizations -H "Authorization: Bearer $TOKEN"\n')
 
     processes.up(settings, ready)
 
@@ -134,7 +136,8 @@ def serve(environment: _Environment, worker: bool) -> None:
 @pass_environment
 def gateway(environment: _Environment) -> None:
     """Run the gateway (Envoy) in front of a server."""
-    processes.gateway(environment.settings, lambda address: click.echo(f"The gateway listens on http://{address}."))
+    settings = environment.settings
+    processes.gateway(settings, lambda address: click.echo(f"The gateway listens on {settings.scheme}://{address}."))
 
 
 @main.command("migrate")
@@ -176,7 +179,7 @@ def user_create(environment: _Environment, email: str, name: str, unverified: bo
     services = environment.services()
     operator = calls.operator("tenantry user create")
     made = services.users.create(operator, email=email, name=name, email_verified=not unverified)
-    token = services.api_tokens.issue(operator, user_id=made.user.id)
+    token = services.api_tokens.provision(operator, user_id=made.user.id)
     _print(
         as_json,
         user_id=made.user.id,
@@ -222,9 +225,9 @@ def token_create(
     services, operator = environment.services(), calls.operator("tenantry token create")
     granted = None if permissions is None else [word.strip() for word in permissions.split(",") if word.strip()]
     if platform:
-        token = services.platform_tokens.issue(operator, permissions=granted, lifetime=expires_in, name=name)
+        token = services.platform_tokens.provision(operator, permissions=granted, lifetime=expires_in, name=name)
     else:
-        token = services.api_tokens.issue(
+        token = services.api_tokens.provision(
             operator,
             user_id=services.users.find_by_email(email).id if email else "",
             organization_id=ids.find_or_nil(organization) if organization else "",

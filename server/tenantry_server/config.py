@@ -1,7 +1,7 @@
 """Settings: the environment, read once. An unknown, misspelt or half-set variable refuses to start and says which."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 
 import yaml
 
+from .domain.certificates import CertificatesError, Principals, read_principals
 from .domain.permissions import Catalog, CatalogError
+from .oidc.issuers import Issuer, issuers
 from .services.service import Limits
 
 T = TypeVar("T")
@@ -34,6 +36,21 @@ class Settings:
     workers: int
     limits: Limits
     permissions_file: Path | None
+    oidc_issuers: tuple[Issuer, ...]
+    grpc_tls_cert_file: Path | None
+    grpc_tls_key_file: Path | None
+    grpc_tls_ca_file: Path | None
+    grpc_tls_server_name: str
+    http_tls_cert_file: Path | None
+    http_tls_key_file: Path | None
+    mtls_address: str
+    mtls_client_ca_file: Path | None
+    mtls_principals_file: Path | None
+
+    @property
+    def scheme(self) -> str:
+        """What the gateway speaks."""
+        return "http" if self.http_tls_cert_file is None else "https"
 
     def __repr__(self) -> str:
         return f"Settings(http_address={self.http_address!r}, grpc_address={self.grpc_address!r}, workers={self.workers})"
@@ -64,6 +81,20 @@ def _address(text: str) -> str:
     return text
 
 
+def _address_or_none(text: str) -> str:
+    return _address(text) if text else ""
+
+
+def _file(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.-]*|[0-9A-Fa-f.]*(:[0-9A-Fa-f.]*){2,7}", text):
+        raise ValueError("must be a host name or an IP address")
+    return text
+
+
 def _count(text: str) -> int:
     if not re.fullmatch(r"[1-9]\d{0,8}", text):
         raise ValueError("must be a whole number from 1")
@@ -85,12 +116,38 @@ VARIABLES = (
     Variable("WORKERS", "1", "server processes that share the gRPC port", _count),
     Variable("REGIONS", "us,eu", "regions that organizations can choose", _words),
     Variable("PERMISSIONS_FILE", "", "file that extends the permission catalog", Path),
+    Variable("OIDC_ISSUER", "", "identity providers whose tokens are accepted, by URL as in iss, separated by commas", str),
+    Variable("OIDC_AUDIENCE", "", "what aud must contain, one for each identity provider", str),
+    Variable("OIDC_JWKS_URL", "", "where each identity provider's keys are; default: where its discovery document says", str),
+    Variable("OIDC_JWKS_FILE", "", "files with the keys of identity providers, instead of URLs", str),
     Variable("MAX_ORGANIZATIONS_PER_USER", "10", "organizations a user may have created, the personal one included", _count),
     Variable("MAX_PENDING_INVITATIONS", "1000", "invitations of an organization that may be pending", _count),
     Variable("MAX_API_TOKENS", "1000", "API tokens of an owner in an organization", _count),
     Variable("INVITATION_LIFETIME", "7d", "how long an invitation can be accepted when nothing else is said", duration),
     Variable("UNDELETE_WINDOW", "30d", "how long a deleted organization can be brought back", duration),
+    Variable("GRPC_TLS_CERT_FILE", "", "certificate chain of the gRPC port, PEM, which then speaks TLS only", _file),
+    Variable("GRPC_TLS_KEY_FILE", "", "private key of that certificate, PEM", _file),
+    Variable("GRPC_TLS_CA_FILE", "", "authorities by which the gateway verifies that certificate, PEM", _file),
+    Variable("GRPC_TLS_SERVER_NAME", "", "name in that certificate, where it is not the host of the address", _host),
+    Variable("HTTP_TLS_CERT_FILE", "", "certificate chain of the gateway, PEM, which then speaks TLS only", _file),
+    Variable("HTTP_TLS_KEY_FILE", "", "private key of that certificate, PEM", _file),
+    Variable(
+        "MTLS_ADDRESS", "", "where the server listens for internal services: gRPC, by client certificate", _address_or_none
+    ),
+    Variable("MTLS_CLIENT_CA_FILE", "", "authorities whose client certificates that port demands, PEM", _file),
+    Variable("MTLS_PRINCIPALS_FILE", "", "file that says which service a client certificate stands for", _file),
 )
+# What means nothing alone: a variable, and those it needs.
+_NEEDS = {
+    "GRPC_TLS_CERT_FILE": ("GRPC_TLS_KEY_FILE",),
+    "GRPC_TLS_KEY_FILE": ("GRPC_TLS_CERT_FILE",),
+    "GRPC_TLS_SERVER_NAME": ("GRPC_TLS_CA_FILE",),
+    "HTTP_TLS_CERT_FILE": ("HTTP_TLS_KEY_FILE",),
+    "HTTP_TLS_KEY_FILE": ("HTTP_TLS_CERT_FILE",),
+    "MTLS_ADDRESS": ("GRPC_TLS_CERT_FILE", "MTLS_CLIENT_CA_FILE", "MTLS_PRINCIPALS_FILE"),
+    "MTLS_CLIENT_CA_FILE": ("MTLS_ADDRESS",),
+    "MTLS_PRINCIPALS_FILE": ("MTLS_ADDRESS",),
+}
 
 
 def load(environment: Mapping[str, str]) -> Settings:
@@ -99,6 +156,7 @@ def load(environment: Mapping[str, str]) -> Settings:
     if unknown := sorted(name for name in environment if name.startswith(PREFIX) and name not in known):
         raise ConfigError(f"unknown setting: {', '.join(unknown)}")
     values = {variable.name: _read(variable, environment) for variable in VARIABLES}
+    _ensure_complete(values)
     data_dir = values["DATA_DIR"]
     return Settings(
         database_url=values["DATABASE_URL"] or f"sqlite:///{data_dir / 'tenantry.db'}",
@@ -107,6 +165,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         grpc_address=values["GRPC_ADDRESS"],
         workers=values["WORKERS"],
         permissions_file=values["PERMISSIONS_FILE"] if environment.get(PREFIX + "PERMISSIONS_FILE") else None,
+        oidc_issuers=_issuers(values),
         limits=Limits(
             regions=values["REGIONS"],
             organizations_per_user=values["MAX_ORGANIZATIONS_PER_USER"],
@@ -115,7 +174,18 @@ def load(environment: Mapping[str, str]) -> Settings:
             invitation_lifetime=values["INVITATION_LIFETIME"],
             undelete_window=values["UNDELETE_WINDOW"],
         ),
+        **{name.lower(): value for name, value in values.items() if "TLS_" in name},
     )
+
+
+def _ensure_complete(values: Mapping[str, Any]) -> None:
+    for name, needed in _NEEDS.items():
+        if values[name] and (missing := [PREFIX + other for other in needed if not values[other]]):
+            raise ConfigError(f"{PREFIX}{name} needs {' and '.join(missing)}")
+    # Server processes share their ports: one that is both would sometimes demand a certificate, and sometimes not.
+    ports = [values[name].rpartition(":")[2].lstrip("0") for name in ("GRPC_ADDRESS", "MTLS_ADDRESS")]
+    if ports[1] and ports[0] == ports[1]:
+        raise ConfigError(f"{PREFIX}MTLS_ADDRESS must have another port than {PREFIX}GRPC_ADDRESS")
 
 
 def _read(variable: Variable, environment: Mapping[str, str]) -> Any:
@@ -126,6 +196,15 @@ def _read(variable: Variable, environment: Mapping[str, str]) -> Any:
         raise ConfigError(f"{PREFIX}{variable.name} {error}") from None
 
 
+def _issuers(values: Mapping[str, Any]) -> tuple[Issuer, ...]:
+    """The four settings of identity providers, which make sense only together."""
+    texts = {name: values[f"OIDC_{name.upper()}"] for name in ("issuer", "audience", "jwks_url", "jwks_file")}
+    try:
+        return issuers(**texts)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
 def load_catalog(permissions_file: Path | None = None) -> Catalog:
     """The permission catalog: ours, extended by the operator's file. Raises ConfigError."""
     sources = [_CATALOG] if permissions_file is None else [_CATALOG, permissions_file]
@@ -133,3 +212,21 @@ def load_catalog(permissions_file: Path | None = None) -> Catalog:
         return Catalog(*(yaml.safe_load(path.read_text()) for path in sources))
     except (OSError, yaml.YAMLError, CatalogError, AttributeError, KeyError, TypeError) as error:
         raise ConfigError(f"{PREFIX}PERMISSIONS_FILE: {error}") from error
+
+
+class _Unique(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which YAML would silently take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = [key.value for key, _ in node.value]
+        if twice := sorted({key for key in keys if isinstance(key, str) and keys.count(key) > 1}):
+            raise CertificatesError(f"line {node.start_mark.line + 1}: {', '.join(twice)} is there twice")
+        return super().construct_mapping(node, deep)
+
+
+def load_principals(file: Path, known: frozenset[str]) -> Principals:
+    """Whom client certificates stand for, by an operator's file. `known` are the platform's permissions. Raises ConfigError."""
+    try:
+        return read_principals(yaml.load(file.read_text(), Loader=_Unique), known)  # noqa: S506  it is a safe loader
+    except (OSError, ValueError, yaml.YAMLError, CertificatesError) as error:
+        raise ConfigError(f"{PREFIX}MTLS_PRINCIPALS_FILE: {error}") from error

@@ -39,12 +39,12 @@ def _make(services: Services) -> dict[str, Any]:
             "user_id": made.user.id,
             "email": made.user.email,
             "personal_organization_id": made.personal_organization.id,
-            "token": services.api_tokens.issue(operator, user_id=made.user.id).secret,
+            "token": services.api_tokens.provision(operator, user_id=made.user.id).secret,
         }
         for name, made in (("owner", owner), ("member", member))
     }
-    robot = services.api_tokens.issue(operator, organization_id=organization.id)
-    platform = services.platform_tokens.issue(operator)
+    robot = services.api_tokens.provision(operator, organization_id=organization.id)
+    platform = services.platform_tokens.provision(operator)
     return {
         "organization_id": organization.id,
         **people,

@@ -19,7 +19,9 @@ from typing import IO, Any, Self
 
 import yaml
 
+from . import gateway_tls
 from .children import spawn
+from .tls import CertificateFiles, Upstream
 
 _FOLDER = Path(__file__).resolve().parents[2] / "gateway"
 _FILE_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
@@ -37,10 +39,23 @@ class Gateway:
     Enter it in a thread that lives on (the main one): on Linux, Envoy ends with the thread that started it.
     """
 
-    def __init__(self, *, http_address: str, grpc_address: str, access_log: str = "/dev/stdout") -> None:
-        """Listens on "host:port", port 0 for a free one; the server behind is at "host:port" or "unix:path"."""
+    def __init__(
+        self,
+        *,
+        http_address: str,
+        grpc_address: str,
+        certificate: CertificateFiles | None = None,
+        upstream: Upstream | None = None,
+        access_log: str = "/dev/stdout",
+    ) -> None:
+        """Listens on "host:port", port 0 for a free one; the server behind is at "host:port" or "unix:path".
+
+        With a certificate it speaks TLS only; with an upstream it speaks TLS only to the server, which must prove who it is.
+        """
         self._http_address = http_address
         self._grpc_address = grpc_address
+        self._certificate = certificate
+        self._upstream = upstream
         self._access_log = access_log
         self._folder: Path | None = None
         self._process: subprocess.Popen[str] | None = None
@@ -123,6 +138,7 @@ class Gateway:
         filters = {each["name"].rpartition(".")[2]: each["typed_config"] for each in manager["http_filters"]}
         filters["grpc_json_transcoder"]["proto_descriptor"] = str(_FOLDER / "tenantry.binpb")
         filters["lua"]["default_source_code"]["filename"] = str(_FOLDER / "rest.lua")
+        gateway_tls.secure(config, folder, self._certificate, self._upstream)
         return config
 
     def _relay_log(self, log: IO[str]) -> None:

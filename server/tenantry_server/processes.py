@@ -20,11 +20,15 @@ import grpc
 import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from . import ports
 from .bootstrap import Server, wire
 from .children import spawn
 from .config import Settings, load_catalog
+from .domain.permissions import Catalog
 from .gateway import Gateway
+from .oidc.verifier import Verifier
 from .store.database import open_database
+from .tls import TlsError, Transport, Upstream, open_channel
 
 log = structlog.get_logger("tenantry.processes")
 
@@ -43,12 +47,15 @@ def serve(settings: Settings, *, share_port: bool = False) -> None:
     """Serves gRPC in this process until a signal comes."""
     stop = stopping()
     if not share_port:
-        _ensure_free(settings.grpc_address)
-    database = open_database(settings.database_url)
-    services = wire(database, load_catalog(settings.permissions_file), settings.limits)
+        _ensure_free(*ports.of_server(settings))
+    catalog = load_catalog(settings.permissions_file)
+    transport = _transport(settings, catalog)
+    services = wire(open_database(settings.database_url), catalog, settings.limits)
+    verifier = Verifier(settings.oidc_issuers, services.store.clock) if settings.oidc_issuers else None
+    address = settings.grpc_address
     try:
-        server = Server(services, address=settings.grpc_address, share_port=share_port)
-    except RuntimeError as error:
+        server = Server(services, address=address, share_port=share_port, transport=transport, verifier=verifier)
+    except (RuntimeError, TlsError) as error:
         raise ProcessError(f"cannot listen on {settings.grpc_address}: {error}") from error
     server.start()
     log.info("serving", address=settings.grpc_address)
@@ -63,7 +70,8 @@ def serve(settings: Settings, *, share_port: bool = False) -> None:
 def supervise(settings: Settings) -> None:
     """Serves gRPC in several processes that share the port, and replaces one that dies, until a signal comes."""
     stop = stopping()
-    _ensure_free(settings.grpc_address)
+    _transport(settings, load_catalog(settings.permissions_file))
+    _ensure_free(*ports.of_server(settings))
     workers = [_spawn("serve", "--worker") for _ in range(settings.workers)]
     try:
         while not stop.wait(0.2):
@@ -82,13 +90,14 @@ def up(settings: Settings, ready: Callable[[str], None]) -> None:
     Raises ProcessError or GatewayError when one of the two cannot start or ends by itself.
     """
     stop = stopping()
-    for address in (settings.grpc_address, settings.http_address):
-        _ensure_free(address)
+    _transport(settings, load_catalog(settings.permissions_file))
+    front = _gateway(settings)
+    _ensure_free(*ports.of_server(settings), settings.http_address)
     with ExitStack() as stack:
         server = _spawn("serve")
         stack.callback(_end, [server])
-        wait_until_serving(settings.grpc_address, lambda: server.poll() is None)
-        gateway = stack.enter_context(Gateway(http_address=settings.http_address, grpc_address=settings.grpc_address))
+        wait_until_serving(settings.grpc_address, lambda: server.poll() is None, ports.upstream(settings))
+        gateway = stack.enter_context(front)
         stack.callback(_end, [server])
         ready(gateway.address)
         while not stop.wait(0.2):
@@ -102,7 +111,7 @@ def up(settings: Settings, ready: Callable[[str], None]) -> None:
 def gateway(settings: Settings, ready: Callable[[str], None]) -> None:
     """Runs the gateway alone, until a signal comes."""
     stop = stopping()
-    with Gateway(http_address=settings.http_address, grpc_address=settings.grpc_address) as running:
+    with _gateway(settings) as running:
         ready(running.address)
         while not stop.wait(0.2):
             if (status := running.poll()) is not None:
@@ -119,10 +128,10 @@ def stopping() -> threading.Event:
     return event
 
 
-def wait_until_serving(address: str, alive: Callable[[], bool]) -> None:
-    """Returns when the server at the address says that it serves. Raises ProcessError when it will not."""
+def wait_until_serving(address: str, alive: Callable[[], bool], upstream: Upstream | None = None) -> None:
+    """Returns when the server at the address says that it serves, and proves what it must. Raises ProcessError when not."""
     deadline = time.monotonic() + _START_TIME
-    with grpc.insecure_channel(address) as channel:
+    with open_channel(address, upstream) as channel:
         check = health_pb2_grpc.HealthStub(channel).Check  # type: ignore[attr-defined]  # missing in the stubs
         while alive() and time.monotonic() < deadline:
             with suppress(grpc.RpcError):
@@ -131,6 +140,22 @@ def wait_until_serving(address: str, alive: Callable[[], bool]) -> None:
                     return
             time.sleep(0.05)
     raise ProcessError("the server did not start; its log says why")
+
+
+def _transport(settings: Settings, catalog: Catalog) -> Transport | None:
+    """How the server speaks TLS, checked. Raises ConfigError."""
+    # The platform's permissions, once the catalog has them.
+    return ports.transport(settings, catalog.platform)
+
+
+def _gateway(settings: Settings) -> Gateway:
+    """The gateway, checked and not started. Raises ConfigError."""
+    return Gateway(
+        http_address=settings.http_address,
+        grpc_address=settings.grpc_address,
+        certificate=ports.front(settings),
+        upstream=ports.upstream(settings),
+    )
 
 
 def _spawn(*arguments: str) -> "subprocess.Popen[Any]":
@@ -157,12 +182,13 @@ def _end(children: "list[subprocess.Popen[Any]]") -> None:
             child.wait()
 
 
-def _ensure_free(address: str) -> None:
-    """Sees that nobody has it: processes that share a port would share it with a stranger of ours, too."""
-    host, _, port = address.rpartition(":")
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host.strip("[]"), int(port)))
-        except OSError as error:
-            raise ProcessError(f"cannot listen on {address}: {error.strerror}") from error
+def _ensure_free(*addresses: str) -> None:
+    """Sees that nobody has them: processes that share a port would share it with a stranger of ours, too."""
+    for address in addresses:
+        host, _, port = address.rpartition(":")
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host.strip("[]"), int(port)))
+            except OSError as error:
+                raise ProcessError(f"cannot listen on {address}: {error.strerror}") from error

@@ -81,7 +81,7 @@ def prepare(url: str) -> tuple[str, str]:
     services = wire(database, load_catalog(), Limits())
     operator = calls.operator("bench")
     owner = services.users.create(operator, email="owner@example.com", name="Owner", email_verified=True).user
-    token = services.api_tokens.issue(operator, user_id=owner.id).secret
+    token = services.api_tokens.provision(operator, user_id=owner.id).secret
     as_owner = calls.operator("bench")
     as_owner.caller = calls.person(owner.id, owner.email, email_verified=True)
     organization = services.organizations.create(as_owner, name="Bench")

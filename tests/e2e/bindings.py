@@ -46,6 +46,17 @@ class Binding:
         return is_scoped(self.method)
 
     @property
+    def organization_header(self) -> str:
+        """The header that names the organization, where neither path nor body does."""
+        return str(self.method.GetOptions().Extensions[policy_pb2.rest].organization_header)
+
+    @property
+    def is_of_people(self) -> bool:
+        """Whether an organization's own token may not call it."""
+        kinds = access_of(self.method).principals
+        return bool(kinds) and policy_pb2.PRINCIPAL_KIND_ORGANIZATION not in kinds
+
+    @property
     def is_change(self) -> bool:
         """Whether it changes something."""
         return is_change(self.method)

@@ -17,6 +17,13 @@ AUDITOR = "00000000-0000-0000-0000-000000000007"
 # No object has them.
 UNKNOWN = "01234567-89ab-cdef-0123-456789abcdef"
 UNKNOWN_ULID = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+# What names the organization of Daytona's keys.
+HEADER = "X-Daytona-Organization-ID"
+
+
+def header(organization: Any) -> dict[str, str]:
+    """The header that names an organization in Daytona's dialect."""
+    return {HEADER: to_uuid(organization.id)}
 
 
 class Scene:
@@ -52,6 +59,11 @@ class Scene:
     def foreign(self) -> Any:
         """An organization of the stranger's."""
         return self.world.organization(self.stranger, "Foreign")
+
+    @cached_property
+    def here(self) -> dict[str, str]:
+        """The header that names the organization in Daytona's dialect."""
+        return header(self.organization)
 
     def path(self, rest: str = "") -> str:
         """A path of the organization in Daytona's dialect."""

@@ -42,12 +42,27 @@ def _is_instant(value: Any) -> bool:
     return bool(form) and datetime.fromisoformat(value) is not None
 
 
+def _is_whole_instant(value: Any) -> bool:
+    form = isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", value)
+    return bool(form) and datetime.fromisoformat(value) is not None
+
+
 UUID = matching(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 ULID = matching(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 INSTANT = Some("instant with milliseconds and Z", _is_instant)
+WHOLE_INSTANT = Some("instant with whole seconds and Z", _is_whole_instant)
 TEXT = Some("text", lambda value: isinstance(value, str))
 BOOL = Some("boolean", lambda value: isinstance(value, bool))
 _YES, _NO = exactly(True), exactly(False)
+
+
+def secret(kind: str) -> Some:
+    """A whole secret: of a person's token (usr), an organization's (org) or the platform's (plt)."""
+    return matching(f"tnt_{kind}_[0-9A-Za-z]{{49}}")
+
+
+# The beginning of a secret, and asterisks.
+MASKED = matching(r"tnt_usr_[0-9A-Za-z]{4}\*{20}")
 
 
 def organization(**known: Any) -> dict[str, Any]:
@@ -137,6 +152,22 @@ def invitation(**known: Any) -> dict[str, Any]:
     }
 
 
+def new_api_key(**known: Any) -> dict[str, Any]:
+    """Daytona's new key, which is no user's but the caller's and does not expire, with its secret."""
+    return {"name": TEXT, "value": secret("usr"), "createdAt": INSTANT, "permissions": [], **known}
+
+
+def api_key(**known: Any) -> dict[str, Any]:
+    """Daytona's key as it is shown later: never used, without expiry, its secret masked."""
+    return {"name": TEXT, "value": MASKED, "createdAt": INSTANT, "permissions": [], "userId": UUID, **known}
+
+
+def daytona_user(**known: Any) -> dict[str, Any]:
+    """Daytona's user."""
+    fields = {"id": UUID, "name": TEXT, "email": TEXT, "publicKeys": [], "createdAt": INSTANT, "emailVerified": _YES}
+    return fields | known
+
+
 def daytona_error(status: int, path: str, message: Any = TEXT) -> tuple[int, dict[str, Any]]:
     """A refusal in Daytona's dialect: the status, and the body."""
     reason = "Payload Too Large" if status == 413 else HTTPStatus(status).phrase
@@ -159,3 +190,21 @@ def dotenv_invalid(**errors: Any) -> tuple[int, dict[str, Any]]:
 def dotenv_organization(**known: Any) -> dict[str, Any]:
     """dotenv's organization in its envelope."""
     return {"data": {"id": ULID, "name": TEXT, "slug": matching("[a-z0-9-]+"), "status": "active", **known}}
+
+
+def dotenv_key(**known: Any) -> dict[str, Any]:
+    """dotenv's token as it is shown later: never used, without expiry."""
+    return {
+        "id": ULID,
+        "name": TEXT,
+        "abilities": ["*"],
+        "created_at": WHOLE_INSTANT,
+        "updated_at": WHOLE_INSTANT,
+        "token_prefix": matching("tnt_(org|usr)_[0-9A-Za-z]{4}"),
+        **known,
+    }
+
+
+def dotenv_new_key(message: str = "API key created.", **known: Any) -> dict[str, Any]:
+    """dotenv's new token in the envelope of new ones, with its secret."""
+    return {"success": _YES, "message": message, "token": secret("org"), "api_key": dotenv_key(**known)}

@@ -21,18 +21,16 @@ SCOPED = [each for each in ALL if each.is_scoped]
 PRIVILEGED = [each for each in SCOPED if not each.permissions[0].endswith((":read", ":leave"))]
 NARROWABLE = [each for each in ALL if each.permissions]
 # The calls that are about the caller's own person, which an organization's own token has not.
-PERSONAL = [
-    each
-    for each in ALL
-    if each.method.name in ("CreateOrganization", "LeaveOrganization", "AcceptInvitation", "DeclineInvitation")
-    or "MyInvitations" in each.method.name
-]
+PERSONAL = [each for each in ALL if each.is_of_people or each.method.name == "GetAuthenticatedUser"]
+# Those that have the organization from a header.
+HEADED = [each for each in ALL if each.organization_header]
 
 
 def call(client: Http, binding: Binding, organization_id: str) -> Answer:
-    """A call of the path. Whether its body is good makes no difference to callers who may not call."""
+    """A call of the path. But for a name, whether its body is good makes no difference to callers who may not call."""
     path = binding.path(organization_id, UNKNOWN)
-    return client.call(binding.verb, path, *([{}] if binding.verb in ("POST", "PUT", "PATCH") else []))
+    headers = {binding.organization_header: organization_id} if binding.organization_header else {}
+    return client.call(binding.verb, path, *([{"name": "x"}] if binding.verb in ("POST", "PUT", "PATCH") else []), **headers)
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,8 @@ def insufficient(message: str, **details: str) -> Refusal:
 @pytest.mark.parametrize("binding", ALL, ids=str)
 def test_without_a_good_credential_nothing_is_served(scene: Scene, binding: Binding) -> None:
     organization_id = scene.organization.id
-    expired = scene.world.token(scene.owner, lifetime=timedelta(0))
+    expired = scene.world.token(scene.owner, lifetime=timedelta(seconds=1))
+    scene.world.clock.advance(timedelta(seconds=1))
     bad = ["garbage", mint(TokenKind.USER), expired, scene.owner.token[:-1], scene.owner.token + "x"]
     cases = [(scene.http, "a bearer credential is required")]
     cases += [(scene.by(token), "the credential is not valid") for token in bad]
@@ -92,7 +91,7 @@ def test_a_credential_that_is_not_one_bearer_token_is_refused(scene: Scene, head
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("binding", SCOPED, ids=str)
+@pytest.mark.parametrize("binding", SCOPED + HEADED, ids=str)
 def test_a_foreign_an_unknown_and_a_malformed_organization_are_answered_alike(scene: Scene, binding: Binding) -> None:
     stranger = scene.by(scene.stranger)
     foreign = {"daytona": to_uuid(scene.organization.id), "dotenv": scene.organization.id}[binding.dialect]
@@ -114,22 +113,36 @@ def test_a_token_of_another_organization_is_a_stranger_here(scene: Scene, bindin
 
 @pytest.mark.parametrize("binding", PRIVILEGED, ids=str)
 def test_a_member_without_the_permission_is_told_which_one_is_missing(scene: Scene, binding: Binding) -> None:
-    (permission,) = binding.permissions
+    missing = ",".join(binding.permissions)
     member = scene.by(scene.member)
     with scene.world.unchanged(scene.organization):
         answer = call(member, binding, scene.organization.id)
-    refusal = insufficient(f"permission missing: {permission}", permissions=permission)
+    refusal = insufficient(f"permission missing: {missing}", permissions=missing)
     assert answer.seen == refusal.of(binding, scene.organization.id)
 
 
 @pytest.mark.parametrize("binding", NARROWABLE, ids=str)
 def test_an_owners_token_that_does_not_carry_the_permission_is_refused_it(scene: Scene, binding: Binding) -> None:
-    (permission,) = binding.permissions
+    missing = ",".join(binding.permissions)
     token = scene.world.token(scene.owner, permissions=["key:rotate"])
     with scene.world.unchanged(scene.organization):
         answer = call(scene.by(token), binding, scene.organization.id)
-    refusal = insufficient(f"permission missing: {permission}", permissions=permission)
+    refusal = insufficient(f"permission missing: {missing}", permissions=missing)
     assert answer.seen == refusal.of(binding, scene.organization.id)
+
+
+@pytest.mark.parametrize("binding", HEADED, ids=str)
+def test_without_the_header_no_organization_is_named_neither_by_a_query_nor_by_the_body(scene: Scene, binding: Binding) -> None:
+    path, name = binding.path("", UNKNOWN), binding.organization_header
+    refusal = daytona_error(400, path, f"{name} must name the organization")
+    body = [{"name": "x", "organizationId": scene.organization.id}] if binding.verb == "POST" else []
+    with scene.world.unchanged(scene.organization):
+        assert scene.as_owner.call(binding.verb, path, *body).seen == refusal
+        assert scene.as_owner.call(binding.verb, path, *body, **{name: ""}).seen == refusal
+        for query in ("organizationId", "organization_id"):
+            asked = f"{path}?{query}={scene.organization.id}"
+            refusal = daytona_error(400, asked, f"{name} must name the organization")
+            assert scene.as_owner.call(binding.verb, asked, *body).seen == refusal
 
 
 @pytest.mark.parametrize("binding", PERSONAL, ids=str)

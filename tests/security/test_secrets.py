@@ -117,7 +117,7 @@ def test_tables_keep_no_token_and_only_the_settings_keep_the_header_value(scene:
     )
     operator = calls.operator("test")
     operator.request_id, operator.fingerprint = "kept-too", "same"
-    token = scene.world.services.api_tokens.issue(operator, organization_id=stage.organization.id)
+    token = scene.world.services.api_tokens.provision(operator, organization_id=stage.organization.id)
     tables = {name: repr(rows) for name, rows in raw.snapshot(scene.world.deployment.url).items()}
     assert [name for name, rows in tables.items() if HEADER in rows] == ["organizations"]
     assert [name for name, rows in tables.items() if token.secret in rows or stage.owner.token in rows] == []
@@ -184,7 +184,7 @@ def test_control_the_search_finds_a_token_that_is_logged(scene: Scene) -> None:
 
 def test_records_do_not_show_secrets(world: World) -> None:
     person = world.person()
-    token = world.services.api_tokens.issue(calls.operator("test"), user_id=person.id)
+    token = world.services.api_tokens.provision(calls.operator("test"), user_id=person.id)
     assert token.secret
     assert token.secret not in repr(token)
     assert token.secret not in encode(token)

@@ -17,7 +17,8 @@ from tenantry_server.domain import call as calls
 from tenantry_server.domain import tokens
 from tenantry_server.domain.call import Call
 from tenantry_server.services.service import Service
-from tenantry_server.store.models import Membership, User
+from tenantry_server.store.models import Membership
+from tenantry_server.store.people import User
 from tenantry_server.store.statements import Slot, Statement
 
 pytestmark = pytest.mark.slow

@@ -159,6 +159,6 @@ def test_neither_answers_nor_refusals_nor_the_audit_trail_tell_a_secret(world: W
 
 def test_secret_is_shown_when_it_is_made_and_in_no_representation(world: World) -> None:
     ana = world.person()
-    made = world.services.api_tokens.issue(calls.operator("test"), user_id=ana.id)
+    made = world.services.api_tokens.provision(calls.operator("test"), user_id=ana.id)
     assert world.client(made.secret)(CURRENT).id == ana.personal_organization_id
     assert made.secret not in f"{made!r} {made}"

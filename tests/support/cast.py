@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from tenantry.policy.v1 import policy_pb2
 from tenantry_server.domain.tokens import TokenKind, mint
 
-from .oracle import ORGANIZATION, USER_IN_ORGANIZATION, Credential, Facts, grantable, permissions_file
+from .oracle import ORGANIZATION, PLATFORM, USER_IN_ORGANIZATION, Credential, Facts, grantable, permissions_file
 from .stage import Stage
 from .world import OWNER, Person
 
 _SYSTEM_ROLES = ("Administrator", "Super Admin", "Auditor", "Member")
-# Something that no method requires, for tokens that carry nothing of use.
+# Something that no method requires, for tokens that carry nothing of use; and what is of no use to operators.
 _USELESS = frozenset({"key:rotate"})
+_USELESS_TO_OPERATORS = frozenset({"user:export"})
 
 Made = tuple[str, Facts]
 
@@ -64,6 +66,16 @@ class Players:
         token = self.world.token(organization_id=organization_id, permissions=_words(narrowed))
         return token, Facts(kind=ORGANIZATION, bound_to=organization_id, narrowed=narrowed)
 
+    def platform_token(self, narrowed: frozenset[str] | None = None) -> Made:
+        """A platform token."""
+        return self.world.platform_token(_words(narrowed)), Facts(kind=PLATFORM, narrowed=narrowed)
+
+    def expired(self, provision: Callable[..., str], *owner: Person) -> Made:
+        """A token that was good for a moment, an hour ago."""
+        with self.world.at(self.world.clock.now() - timedelta(hours=1)):
+            token = provision(*owner, lifetime=timedelta(seconds=1))
+        return token, Facts(Credential.BAD)
+
     @property
     def here(self) -> str:
         """The stage's organization."""
@@ -75,12 +87,32 @@ class Players:
         return str(self.world.organization(self.stage.owner, "Another").id)
 
 
-def cast(required: frozenset[str]) -> Iterator[Player]:
-    """Everybody who might call a method that requires these permissions."""
+def cast(declared: policy_pb2.Access) -> Iterator[Player]:
+    """Everybody who might call a method that declares this access."""
+    required, is_platforms = frozenset(declared.permissions), declared.level == policy_pb2.ACCESS_LEVEL_PLATFORM
+    yield from _tenants(frozenset() if is_platforms else required)
+    yield from _operators(required if is_platforms else frozenset())
+
+
+def _operators(required: frozenset[str]) -> Iterator[Player]:
+    yield Player("an expired platform token", lambda on: on.expired(on.world.platform_token))
+    yield Player("a platform token", lambda on: on.platform_token())
+    exactly = required or _USELESS_TO_OPERATORS
+    yield Player(f"a platform token with exactly {_names(required)}", lambda on: on.platform_token(exactly))
+    for name in sorted(required or _USELESS_TO_OPERATORS):
+        yield _all_but(name)
+
+
+def _all_but(name: str) -> Player:
+    rest = frozenset(permissions_file()["platform"]) - {name}
+    return Player(f"a platform token with all but {name}", lambda on: on.platform_token(rest))
+
+
+def _tenants(required: frozenset[str]) -> Iterator[Player]:
     yield Player("nobody", lambda _: ("", Facts(Credential.NONE)))
     yield Player("garbage", lambda _: ("garbage", Facts(Credential.BAD)))
     yield Player("a token that was never made", lambda _: (mint(TokenKind.USER), Facts(Credential.BAD)))
-    yield Player("an expired token of the owner", _expired)
+    yield Player("an expired token of the owner", lambda on: on.expired(on.world.token, on.stage.owner))
     yield Player("an outsider", lambda on: (on.stage.stranger.token, Facts()))
     yield Player("a former member", _former)
     yield Player("a former member's token for here", lambda on: _former(on, on.here))
@@ -122,10 +154,6 @@ def _with_system_role(name: str) -> Player:
         return person.token, Facts(member_role="member", granted=frozenset(role["permissions"]))
 
     return Player(f"a member with the role {name}", make)
-
-
-def _expired(on: Players) -> Made:
-    return on.world.token(on.stage.owner, lifetime=timedelta(0)), Facts(Credential.BAD)
 
 
 def _former(on: Players, bound_to: str = "") -> Made:

@@ -53,8 +53,11 @@ def deploy(
     limits: Limits = LIMITS,
     make: Callable[..., Server] = Server,
     prepare: Callable[[Services], Any] | None = None,
+    open_channel: Callable[[str], grpc.Channel] = grpc.insecure_channel,
 ) -> Deployment:
-    """Migrates a fresh database and serves it. `make` may build a weakened server, for negative controls."""
+    """Migrates a fresh database and serves it. `make` may build a weakened server, for negative controls, or one that speaks
+    TLS, to which `open_channel` makes the channel.
+    """
     logs.configure(logging.CRITICAL)
     database = open_database(url)
     migrate(database)
@@ -64,5 +67,5 @@ def deploy(
         prepare(services)
     server = make(services, address="127.0.0.1:0")
     server.start()
-    channel = grpc.insecure_channel(f"127.0.0.1:{server.port}")
+    channel = open_channel(f"127.0.0.1:{server.port}")
     return Deployment(engine, url, database, clock, services, server, channel)

@@ -17,7 +17,7 @@ from tenantry_server import bootstrap
 CORE = "tenantry.v1."
 _RULES: Any = validate_pb2.DESCRIPTOR.extensions_by_name["field"]
 # Methods by these verbs read; every other one changes something.
-READING_VERBS = ("Get", "List", "Count")
+READING_VERBS = ("Get", "List", "Count", "Find", "Export")
 # Fields of a request that say how, and not what.
 CONTROLS = frozenset(
     {"request_id", "validate_only", "etag", "update_mask", "page_size", "page_token"},
@@ -66,9 +66,29 @@ def access_of(method: MethodDescriptor) -> policy_pb2.Access:
     return options.Extensions[policy_pb2.access]
 
 
+def header_of(method: MethodDescriptor) -> str:
+    """The header that names the organization of a dialect's method, if one does."""
+    return method.GetOptions().Extensions[policy_pb2.rest].organization_header
+
+
 def is_scoped(method: MethodDescriptor) -> bool:
     """Whether the method is about one organization."""
     return access_of(method).level in (policy_pb2.ACCESS_LEVEL_UNSPECIFIED, policy_pb2.ACCESS_LEVEL_SCOPED)
+
+
+def is_platform(method: MethodDescriptor) -> bool:
+    """Whether the method is one of operators and internal services."""
+    return access_of(method).level == policy_pb2.ACCESS_LEVEL_PLATFORM
+
+
+def names_an_organization(method: MethodDescriptor) -> bool:
+    """Whether a caller who is judged as such can still name an organization: in a field, or in a header."""
+    return not is_scoped(method) and "organization_id" in method.input_type.fields_by_name
+
+
+def shows_a_secret(method: MethodDescriptor) -> bool:
+    """Whether the answer has the secret of a token that was just made or rotated."""
+    return "secret" in core_of(method).output_type.fields_by_name
 
 
 def is_change(method: MethodDescriptor) -> bool:

@@ -92,12 +92,12 @@ class Desk:
         operator = calls.operator("test")
         email = f"{fresh(name)}@example.com"
         made = self.services.users.create(operator, email=email, name=name.title(), email_verified=verified)
-        token = self.services.api_tokens.issue(operator, user_id=made.user.id).secret
+        token = self.services.api_tokens.provision(operator, user_id=made.user.id).secret
         return Somebody(self, token, made.user.id, email)
 
     def program(self, organization: Any) -> Somebody:
         """A token that an organization owns."""
-        token = self.services.api_tokens.issue(calls.operator("test"), organization_id=organization.id)
+        token = self.services.api_tokens.provision(calls.operator("test"), organization_id=organization.id)
         return Somebody(self, token.secret, organization.id)
 
     def call(self, token: str, name: str, request: Any) -> Any:

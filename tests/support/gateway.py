@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tenantry_server.gateway import Gateway
 
-from .http import Http
+from .http import TIMEOUT, Http
 
 T = TypeVar("T")
 
@@ -33,10 +35,13 @@ class Front:
 
     address: str
     access_log: Path
+    trust: ssl.SSLContext | None = None
 
     def http(self, token: str = "") -> Http:
         """A client with a connection of its own, to be closed."""
-        return Http(self.address, token)
+        if self.trust is None:
+            return Http(self.address, token)
+        return Http(self.address, token, connection=HTTPSConnection(self.address, timeout=TIMEOUT, context=self.trust))
 
     def logged(self, request_id: str) -> dict[str, Any]:
         """The access log's line about a request."""
@@ -50,9 +55,9 @@ class Front:
 
 
 @contextmanager
-def fronting(grpc_address: str, folder: Path) -> Iterator[Front]:
-    """Runs a gateway in front of a server. To be entered in the main thread."""
+def fronting(grpc_address: str, folder: Path, *, trust: ssl.SSLContext | None = None, **options: Any) -> Iterator[Front]:
+    """Runs a gateway in front of a server, its clients trusting its certificate. To be entered in the main thread."""
     log = folder / "access.log"
     log.touch()
-    with Gateway(http_address="127.0.0.1:0", grpc_address=grpc_address, access_log=str(log)) as running:
-        yield Front(running.address, log)
+    with Gateway(http_address="127.0.0.1:0", grpc_address=grpc_address, access_log=str(log), **options) as running:
+        yield Front(running.address, log, trust)

@@ -21,6 +21,7 @@ SCOPED = (policy_pb2.ACCESS_LEVEL_UNSPECIFIED, policy_pb2.ACCESS_LEVEL_SCOPED)
 USER = policy_pb2.PRINCIPAL_KIND_USER
 USER_IN_ORGANIZATION = policy_pb2.PRINCIPAL_KIND_USER_IN_ORGANIZATION
 ORGANIZATION = policy_pb2.PRINCIPAL_KIND_ORGANIZATION
+PLATFORM = policy_pb2.PRINCIPAL_KIND_PLATFORM
 
 _FILE = Path(__file__).resolve().parents[2] / "server" / "permissions.yaml"
 
@@ -91,10 +92,10 @@ def verdict(declared: policy_pb2.Access, caller: Facts, state: str, organization
         return Refusal(grpc.StatusCode.UNAUTHENTICATED, "MISSING_CREDENTIAL")
     if caller.credential is Credential.BAD:
         return Refusal(grpc.StatusCode.UNAUTHENTICATED, "INVALID_CREDENTIAL")
-    kind = policy_pb2.PrincipalKind.Name(caller.kind).removeprefix("PRINCIPAL_KIND_").lower()  # type: ignore[arg-type]
-    if declared.level == policy_pb2.ACCESS_LEVEL_PLATFORM or (declared.principals and caller.kind not in declared.principals):
+    if caller.kind not in _kinds(declared):
+        kind = policy_pb2.PrincipalKind.Name(caller.kind).removeprefix("PRINCIPAL_KIND_").lower()  # type: ignore[arg-type]
         return _denied("PRINCIPAL_KIND_NOT_ALLOWED", principal_kind=kind)
-    if declared.level == policy_pb2.ACCESS_LEVEL_AUTHENTICATED:
+    if declared.level not in SCOPED:
         return _missing(declared, caller.narrowed)
     if not _has_to_do_with(caller, organization_id) or (state == "deleted" and not declared.allow_deleted):
         return _denied("ORGANIZATION_NOT_ACCESSIBLE", organization_id=organization_id)
@@ -103,9 +104,34 @@ def verdict(declared: policy_pb2.Access, caller: Facts, state: str, organization
     return _missing(declared, _held(caller))
 
 
+def judged_there(
+    declared: policy_pb2.Access, caller: Facts, state: str, organization_id: str, *, as_bound: bool
+) -> tuple[bool, set[Refusal]]:
+    """Of a caller who may call and names an organization to which the method is not scoped: whether the answer can be a good
+    one, and which refusals for want of access there may be. `as_bound`: a token bound elsewhere means its own organization.
+    """
+    named = caller.bound_to if as_bound and caller.bound_to else organization_id
+    if not _has_to_do_with(caller, named) or caller.kind == PLATFORM:
+        return False, {_denied("ORGANIZATION_NOT_ACCESSIBLE", organization_id=named)}
+    held = _held(caller) if named == organization_id else None
+    refusals = [_missing(declared, held)]
+    if state == "suspended":
+        refusals.append(_denied("ORGANIZATION_SUSPENDED", organization_id=named))
+    if state == "deleted":
+        refusals.append(_denied("ORGANIZATION_NOT_ACCESSIBLE", organization_id=named))
+    return True, {refusal for refusal in refusals if refusal}
+
+
 def may_have_lost_its_organization(caller: Facts, state: str) -> bool:
     """Whether the caller's token is bound to an organization that is gone, as far as the caller is concerned."""
     return bool(caller.bound_to) and (state == "deleted" or (caller.kind != ORGANIZATION and not caller.member_role))
+
+
+def _kinds(declared: policy_pb2.Access) -> set[int]:
+    """The kinds of principal that may call."""
+    if declared.level == policy_pb2.ACCESS_LEVEL_PLATFORM:
+        return {PLATFORM}
+    return set(declared.principals) or {USER, USER_IN_ORGANIZATION, ORGANIZATION}
 
 
 def _missing(declared: policy_pb2.Access, held: frozenset[str] | None) -> Refusal | None:

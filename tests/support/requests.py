@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 
 from tenantry.policy.v1 import policy_pb2, rules_pb2
 
-from .descriptors import CONTROLS, fields_of, reference_of, rules_of
+from .descriptors import CONTROLS, access_of, fields_of, is_change, reference_of, rules_of
 from .world import fresh
 
 
@@ -24,7 +24,7 @@ class UnknownShape(Exception):
     """A field of a request of which it is not known what to put there."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Objects:
     """What requests name: an organization, one object of it of every kind, and what belongs to nobody's organization."""
 
@@ -32,8 +32,16 @@ class Objects:
     role_id: str
     member_id: str
     invitation_id: str
+    api_token_id: str  # of a token that the organization owns
     stranger_id: str  # a user who is no member
     own_invitation_id: str  # an invitation to the caller
+    own_token_id: str  # a token of the caller
+    key_name: str  # what tokens of the caller and of the member, bound to the organization, are both called
+    user_id: str  # somebody whom operators may change and delete: the only owner of an organization
+    user_email: str
+    left_id: str  # that organization
+    deleted_user_id: str  # somebody who is deleted already
+    platform_token_id: str
 
     def of_kind(self, kind: int) -> str:
         """The object that a reference of this kind may name."""
@@ -41,27 +49,43 @@ class Objects:
             policy_pb2.REFERENCE_ROLE: self.role_id,
             policy_pb2.REFERENCE_MEMBER: self.member_id,
             policy_pb2.REFERENCE_INVITATION: self.invitation_id,
+            policy_pb2.REFERENCE_API_TOKEN: self.api_token_id,
         }
         return known[kind]
 
 
 # A string that keeps a rule; object ids are told apart by their names.
 _STRINGS: tuple[tuple[Any, Callable[[], str]], ...] = (
-    (rules_pb2.display_name, lambda: "Sample"),
+    (rules_pb2.display_name, lambda: fresh("Sample ")),
     (rules_pb2.safe_text, lambda: "A sample."),
     (rules_pb2.email_address, lambda: f"{fresh('sample')}@example.com"),
-    (rules_pb2.permission_name, lambda: "sandbox:read"),
     (rules_pb2.region_id, lambda: "us"),
 )
-# dotenv's dialect names a role by its key.
-_BY_NAME = {"role": "developer"}
+# What a caller of each level may be granted and grant.
+_PERMISSION = {policy_pb2.ACCESS_LEVEL_PLATFORM: "user:read"}
+# Names of things that exist, by field, in a request that reads or ends one of them.
+_KNOWN: dict[str, Callable[[Objects], str]] = {
+    "name": lambda objects: objects.key_name,
+    "email": lambda objects: objects.user_email,
+}
+_ENDING_VERBS = ("Delete", "Revoke")
+# Fields of which neither type nor name says enough.
+_SPECIAL: dict[str, Callable[[Objects], str]] = {
+    "tenantry.v1.DeleteUserRequest.Successor.organization_id": lambda objects: objects.left_id,
+    "tenantry.v1.DeleteUserRequest.Successor.user_id": lambda objects: objects.stranger_id,
+    "tenantry.v1.EraseUserRequest.user_id": lambda objects: objects.deleted_user_id,
+    "tenantry.rest.daytona.v1.DeleteMemberApiKeyRequest.user_id": lambda objects: objects.member_id,
+    "tenantry.rest.dotenv.v1.AddMemberRequest.role": lambda objects: "developer",
+}
+# Plain messages that a request is good without.
+_OPTIONAL = {"google.protobuf.Timestamp", "google.protobuf.Value"}
 
 
 def build(method: MethodDescriptor, objects: Objects, *, validate_only: bool = False, request_id: str = "") -> Any:
     """A request that is good, as far as its declarations say."""
     if method.client_streaming or method.server_streaming:
         raise UnknownShape(f"{method.full_name} streams")
-    request = _message(method.input_type, objects)
+    request = _Builder(method, objects).message(method.input_type)
     for name, value in (("validate_only", validate_only), ("request_id", request_id)):
         if name in method.input_type.fields_by_name:
             setattr(request, name, value)
@@ -90,54 +114,77 @@ def reference_ways(method: MethodDescriptor) -> list[tuple[FieldDescriptor, ...]
     return [way for way in fields_of(method.input_type) if reference_of(way[-1])]
 
 
-def _message(descriptor: Descriptor, objects: Objects) -> Message:
-    fields: Mapping[str, Any] = {
-        field.name: [_value(field, objects)] if field.is_repeated else _value(field, objects)
-        for field in descriptor.fields
-        if not _is_left_out(field)
-    }
-    return message_factory.GetMessageClass(descriptor)(**fields)
+class _Builder:
+    """Fills messages for a method."""
+
+    def __init__(self, method: MethodDescriptor, objects: Objects) -> None:
+        self._method = method
+        self._objects = objects
+
+    def message(self, descriptor: Descriptor) -> Message:
+        """A message with everything in it that there is to say."""
+        fields: Mapping[str, Any] = {
+            field.name: [self._value(field)] if field.is_repeated else self._value(field)
+            for field in descriptor.fields
+            if not _is_left_out(field)
+        }
+        return message_factory.GetMessageClass(descriptor)(**fields)
+
+    def _value(self, field: FieldDescriptor) -> Any:
+        if field.type == FieldDescriptor.TYPE_STRING:
+            return self._string(field)
+        if field.type == FieldDescriptor.TYPE_ENUM and field.enum_type is not None:
+            return field.enum_type.values[-1].number
+        if field.type == FieldDescriptor.TYPE_BOOL:
+            return True
+        if field.type == FieldDescriptor.TYPE_INT32:
+            return 1
+        name = field.message_type.full_name if field.message_type is not None else ""
+        if name == "google.protobuf.Struct":
+            return {"switch": True}
+        if name == "google.protobuf.Duration":
+            return {"seconds": 60}
+        if name.startswith("tenantry."):
+            return self.message(field.message_type)
+        raise UnknownShape(field.full_name)
+
+    def _string(self, field: FieldDescriptor) -> str:
+        if special := _SPECIAL.get(field.full_name):
+            return special(self._objects)
+        if kind := reference_of(field):
+            return self._objects.of_kind(kind)
+        if named := self._ids().get(field.name):
+            return named
+        declared = rules_of(field)
+        if declared is not None:
+            rules = declared.repeated.items.string if field.is_repeated else declared.string
+            if choices := getattr(rules, "in"):
+                return str(choices[-1])
+            if field.name in _KNOWN and self._is_about_what_exists():
+                return _KNOWN[field.name](self._objects)
+            if rules.Extensions[rules_pb2.permission_name]:
+                return _PERMISSION.get(access_of(self._method).level, "sandbox:read")
+            for rule, make in _STRINGS:
+                if rules.Extensions[rule]:
+                    return make()
+            if rules.min_len:
+                return fresh("sample")
+        raise UnknownShape(field.full_name)
+
+    def _ids(self) -> dict[str, str]:
+        """What ids name that are no reference into an organization: by who calls, the caller's or the operator's."""
+        objects = self._objects
+        found = {"organization_id": objects.organization_id, "invitation_id": objects.own_invitation_id}
+        if access_of(self._method).level == policy_pb2.ACCESS_LEVEL_PLATFORM:
+            return {**found, "user_id": objects.user_id, "api_token_id": objects.platform_token_id}
+        return {**found, "user_id": objects.stranger_id, "api_token_id": objects.own_token_id}
+
+    def _is_about_what_exists(self) -> bool:
+        return not is_change(self._method) or self._method.name.startswith(_ENDING_VERBS)
 
 
 def _is_left_out(field: FieldDescriptor) -> bool:
-    """Controls, plain switches and instants: a request is good without them."""
+    """Controls, plain switches, instants, and `unrestricted`, which stands for permissions: a request is good without them."""
     is_switch = field.type == FieldDescriptor.TYPE_BOOL and not field.has_presence
-    is_instant = field.message_type is not None and field.message_type.full_name == "google.protobuf.Timestamp"
-    return field.name in CONTROLS or is_switch or is_instant
-
-
-def _value(field: FieldDescriptor, objects: Objects) -> Any:
-    if field.name == "organization_id":
-        return objects.organization_id
-    if kind := reference_of(field):
-        return objects.of_kind(kind)
-    if field.type == FieldDescriptor.TYPE_STRING:
-        return _string(field, objects)
-    if field.type == FieldDescriptor.TYPE_ENUM and field.enum_type is not None:
-        return field.enum_type.values[-1].number
-    if field.type == FieldDescriptor.TYPE_BOOL:
-        return True
-    if field.type == FieldDescriptor.TYPE_INT32:
-        return 1
-    if field.message_type is not None and field.message_type.full_name == "google.protobuf.Struct":
-        return {"switch": True}
-    if field.message_type is not None and field.message_type.full_name.startswith("tenantry."):
-        return _message(field.message_type, objects)
-    raise UnknownShape(field.full_name)
-
-
-def _string(field: FieldDescriptor, objects: Objects) -> str:
-    named = {"user_id": objects.stranger_id, "invitation_id": objects.own_invitation_id}
-    if field.name in named:
-        return named[field.name]
-    declared = rules_of(field)
-    if declared is not None:
-        rules = declared.repeated.items.string if field.is_repeated else declared.string
-        if choices := getattr(rules, "in"):
-            return str(choices[-1])
-        if field.name in _BY_NAME:
-            return _BY_NAME[field.name]
-        for rule, make in _STRINGS:
-            if rules.Extensions[rule]:
-                return make()
-    raise UnknownShape(field.full_name)
+    is_optional = field.message_type is not None and field.message_type.full_name in _OPTIONAL
+    return field.name in CONTROLS or field.name == "unrestricted" or is_switch or is_optional

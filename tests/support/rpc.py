@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -14,6 +15,8 @@ from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
 from tenantry_server import bootstrap  # noqa: F401  loads every descriptor
+
+from .descriptors import header_of
 
 
 @dataclass
@@ -61,8 +64,12 @@ class Client:
         return self.send(name, request_of(name, **fields))
 
     def send(self, name: str, request: Message | bytes, *, timeout: float = 20) -> Any:
-        """The answer to a message, or to raw bytes. Raises Refused."""
+        """The answer to a message, or to raw bytes. Raises Refused.
+
+        Where a header names the organization, the request's own travels there.
+        """
         method = method_of(name)
+        request, header = _with_header(method, request)
         answer_class = message_factory.GetMessageClass(method.output_type)
         call: Any = self._channel.unary_unary(
             f"/{method.containing_service.full_name}/{method.name}",
@@ -70,7 +77,7 @@ class Client:
             response_deserializer=answer_class.FromString,
         )
         try:
-            return call(request, metadata=self._metadata, timeout=timeout)
+            return call(request, metadata=(*self._metadata, *header), timeout=timeout)
         except grpc.RpcError as error:
             raise refused(error) from None
 
@@ -81,6 +88,15 @@ class Client:
         except Refused as error:
             return error
         raise AssertionError(f"{name} was answered: {answer}")
+
+
+def _with_header(method: MethodDescriptor, request: Any) -> tuple[Any, tuple[tuple[str, str], ...]]:
+    header = header_of(method)
+    if not header or isinstance(request, bytes) or not request.organization_id:
+        return request, ()
+    named, request = request.organization_id, deepcopy(request)
+    request.ClearField("organization_id")
+    return request, ((header, named),)
 
 
 def refused(error: Any) -> Refused:

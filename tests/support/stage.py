@@ -1,27 +1,31 @@
-"""An organization with one of everything that requests can name, in one of its three states."""
+"""An organization with one of everything that requests can name, in one of its three states; and who may ask for what."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
-from tenantry.policy.v1 import policy_pb2
+from tenantry_server.domain import call as calls
 from tenantry_server.domain.organizations import OrganizationState
+from tenantry_server.domain.tokens import ApiToken
 
-from .descriptors import access_of, reference_of
+from .descriptors import access_of, is_platform, reference_of
 from .requests import Objects, build
-from .rpc import Refused
-from .world import OWNER, Person, World
+from .rpc import Client, Refused
+from .world import OWNER, World
 
-# What the stage's role grants: what every member holds, so that whoever may assign roles may assign this one.
+# What the stage's role and tokens grant: what every member holds, so that whoever may grant anything may grant this.
 HARMLESS = "sandbox:read"
+KEY = "Key"
 
 
 class Stage:
-    """One owner who acts, another who stays behind, a member, a role, an invitation; a stranger; an invitation to the owner."""
+    """One owner who acts, another who stays behind, a member, a role, an invitation, tokens; a stranger; an invitation to the
+    owner; an operator, and users for operators to act upon.
+    """
 
     def __init__(self, world: World, state: OrganizationState = OrganizationState.ACTIVE) -> None:
         self.world = world
@@ -35,7 +39,24 @@ class Stage:
         self.stranger = world.person("stranger")
         self.elsewhere = world.organization(self.stranger, "Elsewhere")
         self.own_invitation = world.invite(self.elsewhere, self.stranger, self.owner.email)
+        self._make_tokens()
+        self._make_users()
         self._enter(state)
+
+    def _make_tokens(self) -> None:
+        provision, here = self.world.services.api_tokens.provision, {"organization_id": self.organization.id, "permissions": [HARMLESS]}
+        self.api_token = provision(calls.operator("test"), **here)
+        self.own_token = provision(calls.operator("test"), user_id=self.owner.id, name=KEY, **here)
+        self.members_token = provision(calls.operator("test"), user_id=self.member.id, name=KEY, **here)
+        made = self.world.services.platform_tokens.provision(calls.operator("test"), permissions=["user:read"])
+        self.platform_token: ApiToken = made
+        self.operator = self.world.platform()
+
+    def _make_users(self) -> None:
+        self.user = self.world.person("user")
+        self.left = self.world.organization(self.user, "Left")
+        self.deleted_user = self.world.person("deleted")
+        self.operator("UserService.DeleteUser", user_id=self.deleted_user.id)
 
     @property
     def objects(self) -> Objects:
@@ -45,28 +66,43 @@ class Stage:
             role_id=self.role.id,
             member_id=self.member.id,
             invitation_id=self.invitation.id,
+            api_token_id=self.api_token.id,
             stranger_id=self.stranger.id,
             own_invitation_id=self.own_invitation.id,
+            own_token_id=self.own_token.id,
+            key_name=KEY,
+            user_id=self.user.id,
+            user_email=self.user.email,
+            left_id=self.left.id,
+            deleted_user_id=self.deleted_user.id,
+            platform_token_id=self.platform_token.id,
         )
+
+    def actor(self, method: MethodDescriptor) -> Client:
+        """Who may ask for it: the operator for what is the platform's, the owner for all else."""
+        return self.operator if is_platform(method) else self.owner.rpc
 
     def request(self, method: MethodDescriptor, **options: Any) -> Any:
         """A good request of a method, about this stage."""
         return build(method, self.objects, **options)
 
-    def object_of(self, method: MethodDescriptor) -> tuple[str, str]:
-        """What a change of this method is a change of: the organization or the one object that it names, and its etag."""
-        named = [field for field in method.input_type.fields if reference_of(field) and not field.is_repeated]
-        if not named:
-            return self.organization.id, self._organization_etag()
-        match reference_of(named[0]):
-            case policy_pb2.REFERENCE_ROLE:
-                return self.role.id, self.role.etag
-            case policy_pb2.REFERENCE_MEMBER:
-                member = self.owner.rpc("MemberService.GetMember", organization_id=self.organization.id, user_id=self.member.id)
-                return self.member.id, member.etag
-            case policy_pb2.REFERENCE_INVITATION:
-                return self.invitation.id, self.invitation.etag
-        raise AssertionError(f"{method.full_name}: what kind of object is {named[0].name}?")
+    def etag_for(self, method: MethodDescriptor) -> str:
+        """The present etag of what this method changes: of the one object that its request names, or of the organization."""
+        get, read, here = self.owner.rpc, self.operator, {"organization_id": self.organization.id}
+        named = next((field for field in method.input_type.fields if field.name.endswith("_id") and _is_object(field)), None)
+        if named is None:
+            return str(get("OrganizationService.GetOrganization", **here).etag)
+        value = getattr(self.request(method), named.name)
+        found: dict[str, Callable[[], Any]] = {
+            self.role.id: lambda: get("RoleService.GetRole", role_id=value, **here),
+            self.member.id: lambda: get("MemberService.GetMember", user_id=value, **here),
+            self.invitation.id: lambda: get("InvitationService.GetInvitation", invitation_id=value, **here),
+            self.api_token.id: lambda: get("ApiTokenService.GetApiToken", api_token_id=value, **here).api_token,
+            self.own_token.id: lambda: get("ApiTokenService.GetMyApiToken", api_token_id=value).api_token,
+            self.platform_token.id: lambda: read("PlatformTokenService.GetPlatformToken", api_token_id=value).api_token,
+            self.user.id: lambda: read("UserService.GetUser", user_id=value),
+        }
+        return str(found[value]().etag)
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -74,9 +110,6 @@ class Stage:
         self._leave(self.state)
         yield
         self._enter(self.state)
-
-    def _organization_etag(self) -> str:
-        return str(self.owner.rpc("OrganizationService.GetOrganization", organization_id=self.organization.id).etag)
 
     def _enter(self, state: OrganizationState) -> None:
         if state is OrganizationState.SUSPENDED:
@@ -96,9 +129,14 @@ def state_for(method: MethodDescriptor) -> OrganizationState:
     return OrganizationState.DELETED if access_of(method).allow_deleted else OrganizationState.ACTIVE
 
 
-def outcome(person: Person, method: MethodDescriptor, request: Any, **options: Any) -> Any:
+def _is_object(field: FieldDescriptor) -> bool:
+    """Whether an id names what changes: an object of the organization, or what belongs to the caller or the operator."""
+    return bool(reference_of(field)) or field.name in ("user_id", "api_token_id")
+
+
+def outcome(client: Client, method: MethodDescriptor, request: Any, **options: Any) -> Any:
     """The answer, or the refusal as a value."""
     try:
-        return person.rpc.send(method.full_name, request, **options)
+        return client.send(method.full_name, request, **options)
     except Refused as refusal:
         return refusal

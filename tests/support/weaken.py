@@ -14,7 +14,7 @@ from tenantry_server.domain import call as calls
 from tenantry_server.domain.organizations import Organization
 from tenantry_server.store import standings, transactions
 from tenantry_server.store.database import Database, PostgresDatabase
-from tenantry_server.store.models import User
+from tenantry_server.store.people import User
 from tenantry_server.store.queries import organizations
 from tenantry_server.store.statements import Slot, Statement
 

@@ -15,9 +15,10 @@ from tenantry_server.domain.clock import floor
 from tenantry_server.domain.organizations import OrganizationState
 from tenantry_server.store.invariants import breaches
 from tenantry_server.store.models import Organization as OrganizationTable
-from tenantry_server.store.models import User as UserTable
+from tenantry_server.store.people import User as UserTable
 from tenantry_server.store.values import milliseconds
 
+from . import raw
 from .deployment import Deployment
 from .rpc import Client
 
@@ -61,7 +62,7 @@ class World:
         made = self.services.users.create(
             operator, email=email or f"{fresh(name)}@example.com", name=name.title(), email_verified=verified
         )
-        token = self.services.api_tokens.issue(operator, user_id=made.user.id).secret
+        token = self.services.api_tokens.provision(operator, user_id=made.user.id).secret
         client = Client(self.deployment.channel, token)
         return Person(made.user.id, made.user.email, made.personal_organization.id, token, client)
 
@@ -74,7 +75,7 @@ class World:
         lifetime: timedelta | None = None,
     ) -> str:
         """Another token: of a person, bound to an organization or not, or of an organization alone."""
-        return self.services.api_tokens.issue(
+        return self.services.api_tokens.provision(
             calls.operator("test"),
             user_id=person.id if person else "",
             organization_id=organization_id,
@@ -85,6 +86,16 @@ class World:
     def client(self, token: str = "") -> Client:
         """A client with a token, or with none."""
         return Client(self.deployment.channel, token)
+
+    def platform(self, *permissions: str, lifetime: timedelta | None = None) -> Client:
+        """A client with a platform token; one that narrows nothing, unless permissions are named."""
+        return self.client(self.platform_token(permissions or None, lifetime=lifetime))
+
+    def platform_token(self, permissions: Sequence[str] | None = None, *, lifetime: timedelta | None = None) -> str:
+        """A platform token."""
+        return self.services.platform_tokens.provision(
+            calls.operator("test"), permissions=permissions, lifetime=lifetime
+        ).secret
 
     def organization(self, owner: Person, name: str = "Acme") -> Any:
         """A collaborative organization; answers with its message."""
@@ -140,6 +151,13 @@ class World:
     def events(self, organization: Any, owner: Person) -> list[Any]:
         """The audit trail, the newest first."""
         return list(owner.rpc("AuditService.ListAuditEvents", organization_id=organization.id, page_size=1000).events)
+
+    def changes(self) -> int:
+        """How many changes there were, of anything: each counted one revision, and left one event."""
+        counted = sum(raw.values(self.deployment.database, "organizations", "revision"))
+        counted += sum(raw.values(self.deployment.database, "platform", "revision"))
+        assert counted == raw.count(self.deployment.database, "audit_events")
+        return int(counted)
 
     def revision(self, organization_id: str) -> int:
         """The organization's revision, read behind the API's back."""

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.issuer import SigningKey
 
-from tenantry_server.config import PREFIX, VARIABLES, ConfigError, Settings, duration, load, load_catalog
+from tenantry_server.config import PREFIX, VARIABLES, ConfigError, Settings, duration, load, load_catalog, load_principals
+from tenantry_server.oidc.issuers import Issuer
 
 Read = Callable[[Settings], Any]
+
+# What the settings of identity providers need beside them.
+TRUSTED = Issuer(url="https://id.example", audience="api")
+BESIDE = {
+    name: {f"{PREFIX}OIDC_ISSUER": TRUSTED.url, f"{PREFIX}OIDC_AUDIENCE": TRUSTED.audience}
+    for name in ("OIDC_ISSUER", "OIDC_AUDIENCE", "OIDC_JWKS_URL", "OIDC_JWKS_FILE")
+}
 
 # Every variable: where it ends up, its default, a good value and what that means, and bad values.
 CASES: dict[str, tuple[Read, Any, str, Any, list[str]]] = {
@@ -28,15 +40,68 @@ CASES: dict[str, tuple[Read, Any, str, Any, list[str]]] = {
     "WORKERS": (lambda s: s.workers, 1, "4", 4, ["0", "-1", "1.5", "many", "١", "1000000000"]),
     "REGIONS": (lambda s: s.limits.regions, ("us", "eu"), "de , fr", ("de", "fr"), ["us,us", "us,,eu", "a b", "x" * 101]),
     "PERMISSIONS_FILE": (lambda s: s.permissions_file, None, "/more.yaml", Path("/more.yaml"), []),
+    "OIDC_ISSUER": (
+        *(lambda s: s.oidc_issuers, (), "http://[::1]:8080/a", (replace(TRUSTED, url="http://[::1]:8080/a"),)),
+        [
+            "http://id.example",
+            "id.example",
+            "https://id.example?x",
+            "https://a:b@id.example",
+            "https://a.example,https://a.example",
+        ],
+    ),
+    "OIDC_AUDIENCE": (
+        *(lambda s: s.oidc_issuers, (), "https://api.example", (replace(TRUSTED, audience="https://api.example"),)),
+        ["one,two", ",", "x" * 256],
+    ),
+    "OIDC_JWKS_URL": (
+        *(lambda s: s.oidc_issuers, (), "https://id.example/keys", (replace(TRUSTED, jwks_url="https://id.example/keys"),)),
+        ["http://id.example/keys", "https://id.example/keys,", ",", "keys"],
+    ),
+    "OIDC_JWKS_FILE": (
+        *(lambda s: s.oidc_issuers, (), "jwks.json", (replace(TRUSTED, jwks_file=Path("jwks.json")),)),
+        ["missing.json", "/", "jwks.json,jwks.json", __file__],
+    ),
     "MAX_ORGANIZATIONS_PER_USER": (lambda s: s.limits.organizations_per_user, 10, "3", 3, ["0", "ten"]),
     "MAX_PENDING_INVITATIONS": (lambda s: s.limits.pending_invitations, 1000, "5", 5, ["-5", "1e3"]),
+    "MAX_API_TOKENS": (lambda s: s.limits.api_tokens, 1000, "7", 7, ["0", "all"]),
     "INVITATION_LIFETIME": (
         *(lambda s: s.limits.invitation_lifetime, timedelta(days=7), "12h", timedelta(hours=12)),
         ["7", "d", "0d", "-1d", "1w", "1 d", "1.5h", "9999999d"],
     ),
     "UNDELETE_WINDOW": (lambda s: s.limits.undelete_window, timedelta(days=30), "90s", timedelta(seconds=90), ["never"]),
+    "GRPC_TLS_CERT_FILE": (lambda s: s.grpc_tls_cert_file, None, "/tls.crt", Path("/tls.crt"), []),
+    "GRPC_TLS_KEY_FILE": (lambda s: s.grpc_tls_key_file, None, "/tls.key", Path("/tls.key"), []),
+    "GRPC_TLS_CA_FILE": (lambda s: s.grpc_tls_ca_file, None, "/ca.crt", Path("/ca.crt"), []),
+    "GRPC_TLS_SERVER_NAME": (
+        *(lambda s: s.grpc_tls_server_name, "", "tenantry.internal", "tenantry.internal"),
+        ["*.internal", "a b", "https://a", "a:80", "a/b", "[::1]"],
+    ),
+    "HTTP_TLS_CERT_FILE": (lambda s: s.http_tls_cert_file, None, "/tls.crt", Path("/tls.crt"), []),
+    "HTTP_TLS_KEY_FILE": (lambda s: s.http_tls_key_file, None, "/tls.key", Path("/tls.key"), []),
+    "MTLS_ADDRESS": (lambda s: s.mtls_address, "", "[::1]:50052", "[::1]:50052", ["50052", ":50052", "host:65536"]),
+    "MTLS_CLIENT_CA_FILE": (lambda s: s.mtls_client_ca_file, None, "/ca.crt", Path("/ca.crt"), []),
+    "MTLS_PRINCIPALS_FILE": (lambda s: s.mtls_principals_file, None, "/p.yaml", Path("/p.yaml"), []),
+}
+# What a variable means nothing without.
+NEEDED = {
+    "GRPC_TLS_CERT_FILE": {"GRPC_TLS_KEY_FILE"},
+    "GRPC_TLS_KEY_FILE": {"GRPC_TLS_CERT_FILE"},
+    "GRPC_TLS_SERVER_NAME": {"GRPC_TLS_CA_FILE"},
+    "HTTP_TLS_CERT_FILE": {"HTTP_TLS_KEY_FILE"},
+    "HTTP_TLS_KEY_FILE": {"HTTP_TLS_CERT_FILE"},
+    "MTLS_ADDRESS": {"GRPC_TLS_CERT_FILE", "MTLS_CLIENT_CA_FILE", "MTLS_PRINCIPALS_FILE"},
+    "MTLS_CLIENT_CA_FILE": {"MTLS_ADDRESS"},
+    "MTLS_PRINCIPALS_FILE": {"MTLS_ADDRESS"},
 }
 BAD = [(name, value) for name, (*_, values) in CASES.items() for value in values]
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The present folder, with a file of keys."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "jwks.json").write_text(json.dumps({"keys": [SigningKey("ES256").jwk]}))
 
 
 def test_every_variable_has_a_case_here() -> None:
@@ -48,23 +113,59 @@ def test_a_variable_has_its_default_unless_it_is_set(name: str) -> None:
     read, default, good, meaning, _ = CASES[name]
     assert read(load({})) == default
     assert read(load({PREFIX + name: ""})) == default
-    assert read(load({PREFIX + name: good})) == meaning
+    assert read(load(complete(name) | {**BESIDE.get(name, {}), PREFIX + name: good})) == meaning
+
+
+def complete(*names: str) -> dict[str, str]:
+    """Good values of variables, and of all that they need."""
+    found, more = set(names), set(names)
+    while more := set().union(*(NEEDED.get(name, ()) for name in more)) - found:
+        found |= more
+    return {PREFIX + name: CASES[name][2] for name in found}
+
+
+@pytest.mark.parametrize("name", NEEDED)
+def test_a_variable_that_means_nothing_alone_names_what_it_needs(name: str) -> None:
+    assert load(complete(name))
+    for missing in NEEDED[name]:
+        with pytest.raises(ConfigError, match=rf"\b{PREFIX}{missing}\b"):
+            load({key: value for key, value in complete(name).items() if key != PREFIX + missing})
+    with pytest.raises(ConfigError) as refusal:
+        load({PREFIX + name: CASES[name][2]})
+    assert str(refusal.value).startswith(f"{PREFIX}{name} needs ")
+    assert set(re.findall(r"TENANTRY_(\w+)", str(refusal.value))) == {name, *NEEDED[name]}
+
+
+@pytest.mark.parametrize(("grpc", "mtls"), [("127.0.0.1:443", "127.0.0.1:443"), ("0.0.0.0:443", "[::1]:00443")])
+def test_internal_services_have_a_port_of_their_own(grpc: str, mtls: str) -> None:
+    with pytest.raises(ConfigError, match="TENANTRY_MTLS_ADDRESS must have another port than TENANTRY_GRPC_ADDRESS"):
+        load(complete("MTLS_ADDRESS") | {"TENANTRY_GRPC_ADDRESS": grpc, "TENANTRY_MTLS_ADDRESS": mtls})
+    any_port = {"TENANTRY_MTLS_ADDRESS": "127.0.0.1:0", "TENANTRY_GRPC_ADDRESS": "127.0.0.1:0"}
+    assert load(complete("MTLS_ADDRESS") | any_port).mtls_address == "127.0.0.1:0"
 
 
 @pytest.mark.parametrize(("name", "value"), BAD)
 def test_a_bad_value_is_refused_by_the_variables_name_alone(name: str, value: str) -> None:
+    beside = BESIDE.get(name, {})
     with pytest.raises(ConfigError) as refusal:
-        load({PREFIX + name: value})
+        load({**beside, PREFIX + name: value})
     text = str(refusal.value)
     assert text.startswith(f"{PREFIX}{name} must be ")
     with pytest.raises(ConfigError) as other:
-        load({PREFIX + name: "\t"})
+        load({**beside, PREFIX + name: "\t"})
     assert text == str(other.value), "the text does not depend on the value"
 
 
 def test_a_variable_that_nobody_knows_is_refused() -> None:
     with pytest.raises(ConfigError, match="unknown setting: TENANTRY_DATABSE_URL, TENANTRY_workers"):
         load({"TENANTRY_workers": "2", "TENANTRY_DATABSE_URL": "x", "TENANTRYISH": "x", "PATH": "/bin"})
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_identity_providers_are_not_configured_by_halves(name: str) -> None:
+    missing = "OIDC_AUDIENCE" if name == "OIDC_ISSUER" else name
+    with pytest.raises(ConfigError, match=f"^{PREFIX}{missing} must be .*{PREFIX}OIDC_ISSUER"):
+        load({PREFIX + name: CASES[name][2]})
 
 
 def test_the_sqlite_file_lies_in_the_data_folder() -> None:
@@ -120,3 +221,41 @@ def test_an_operators_file_that_is_no_catalog_is_refused(tmp_path: Path, content
         file.write_text(content)
     with pytest.raises(ConfigError, match="TENANTRY_PERMISSIONS_FILE"):
         load_catalog(file)
+
+
+KNOWN = frozenset({"user:read"})
+
+
+def test_an_operators_file_says_whom_certificates_stand_for(tmp_path: Path) -> None:
+    file = tmp_path / "principals.yaml"
+    billing = "{spiffe: 'spiffe://example.org/billing', name: billing}"
+    file.write_text(f"principals: [{billing}, {{dns: a.b, name: ab, permissions: [user:read]}}]\n")
+    found = {identity.value: principal for identity, principal in load_principals(file, KNOWN).items()}
+    assert {value: each.credential_id for value, each in found.items()} == {
+        "spiffe://example.org/billing": "certificate:billing",
+        "a.b": "certificate:ab",
+    }
+    assert [each.permissions for each in found.values()] == [None, {"user:read"}]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (None, "No such file"),
+        ("", "must be a mapping"),
+        ("principals: [", "expected"),
+        ("principals: [{dns: a, name: x, permissions: [role:read]}]", "principal 1: unknown permission role:read"),
+        ("principals: []\nprincipals: []", "line 1: principals is there twice"),
+        ("principals:\n- dns: a\n  dns: b\n  name: x", "line 2: dns is there twice"),
+        ("principals: [!!python/object/apply:os.getcwd []]", "could not determine a constructor"),
+        ("principals: [{[a]: b}]", "unhashable"),
+        ("\udcff", "can't decode"),
+    ],
+)
+def test_an_operators_file_that_is_no_list_of_principals_is_refused(tmp_path: Path, content: str | None, text: str) -> None:
+    file = tmp_path / "principals.yaml"
+    if content is not None:
+        file.write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(ConfigError, match="TENANTRY_MTLS_PRINCIPALS_FILE") as refusal:
+        load_principals(file, KNOWN)
+    assert text in str(refusal.value)

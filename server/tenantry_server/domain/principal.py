@@ -66,6 +66,15 @@ class Access:
     role_ids: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A valid credential: who calls, and what they may do in the organization that was asked for. `name` is a person's."""
+
+    principal: Principal
+    access: Access | None
+    name: str
+
+
 def access(
     catalog: Catalog,
     principal: Principal,

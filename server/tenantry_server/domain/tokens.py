@@ -142,6 +142,13 @@ def ensure_not_outlived_by(principal: Principal, token: ApiToken) -> None:
         raise InvalidRequest.of("api_token_id", "lasts longer than the calling token", "EXPIRE_TIME")
 
 
+def widens(before: ApiToken, after: ApiToken) -> bool:
+    """Whether a token can do more after a change than before it, or for longer."""
+    more = before.permissions is not None and (after.permissions is None or bool({*after.permissions} - {*before.permissions}))
+    longer = before.expire_time is not None and (after.expire_time is None or after.expire_time > before.expire_time)
+    return more or longer
+
+
 def ensure_of_organization(token: ApiToken) -> None:
     """An organization changes and rotates its own tokens alone: the secret of a person's acts for the person.
 

@@ -41,26 +41,26 @@ def discover(issuer: str) -> str:
     try:
         document = json.loads(read(issuer.removesuffix("/") + "/.well-known/openid-configuration"))
     except (ValueError, RecursionError):
-        raise FetchError("the discovery document is no JSON") from None
+        raise FetchError("has a discovery document that is no JSON") from None
     if not isinstance(document, dict) or document.get("issuer") != issuer:
-        raise FetchError("the discovery document is not the issuer's own")
+        raise FetchError("has a discovery document of another issuer")
     url = document.get("jwks_uri")
     if not isinstance(url, str) or not _leads_safely(issuer, url):
-        raise FetchError("the discovery document names no jwks_uri that is https")
+        raise FetchError("has a discovery document without a jwks_uri that is https")
     return url
 
 
 def read(url: str) -> bytes:
     """What is there. Raises FetchError."""
     if not is_safe(url):
-        raise FetchError("the address is not https")
+        raise FetchError("is at an address that is not https")
     end = time.monotonic() + _TIMEOUT
     try:
         with _opener().open(urllib.request.Request(url, headers=_HEADERS), timeout=_TIMEOUT) as response:  # noqa: S310  see is_safe
             return _body(response, end)
     except urllib.error.HTTPError as error:
         error.close()
-        raise FetchError(f"it answered with status {error.code}") from None
+        raise FetchError(f"answered with status {error.code}") from None
     except urllib.error.URLError as error:
         raise FetchError(str(error.reason)) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -75,7 +75,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         if not _leads_safely(req.full_url, newurl):
             fp.close()
-            raise FetchError("it redirects to an address that is not https")
+            raise FetchError("redirects to an address that is not https")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
@@ -110,9 +110,9 @@ def _body(response: http.client.HTTPResponse, end: float) -> bytes:
     while chunk := response.read1(_CHUNK):
         body += chunk
         if len(body) > LARGEST:
-            raise FetchError("the answer is larger than 1 MiB")
+            raise FetchError("answered with more than 1 MiB")
         if time.monotonic() > end:
-            raise FetchError("the answer takes too long")
+            raise FetchError("takes too long")
     return body
 
 

@@ -41,8 +41,11 @@ def issuers(*, issuer: str, audience: str, jwks_url: str, jwks_file: str) -> tup
     checks = {
         _ISSUER: len(set(urls)) == len(urls) and all(map(_is_issuer, urls)),
         _AUDIENCE: len(audiences) == len(urls) and all(map(_is_name, audiences)),
-        _JWKS_URL: len(key_urls) == len(urls) and all(not url or is_safe(url) for url in key_urls),
+        _JWKS_URL: len(key_urls) == len(urls)
+        and any(key_urls) == bool(jwks_url)
+        and all(not url or is_safe(url) for url in key_urls),
         _JWKS_FILE: len(files) == len(urls)
+        and any(files) == bool(jwks_file)
         and not any(url and file for url, file in zip(key_urls, files, strict=False))
         and all(not file or _is_key_set(file) for file in files),
     }

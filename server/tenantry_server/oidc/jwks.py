@@ -33,8 +33,8 @@ def parse(content: bytes) -> Jwks:
     """The keys that verify signatures; others are left out. Raises ValueError when there is none."""
     try:
         document = json.loads(content)
-    except RecursionError:
-        raise ValueError("is nested too deeply") from None
+    except (ValueError, RecursionError):
+        raise ValueError("is no JSON") from None
     members = document.get("keys") if isinstance(document, dict) else None
     if not isinstance(members, list):
         raise ValueError("is no JSON Web Key Set")

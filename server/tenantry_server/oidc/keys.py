@@ -1,10 +1,10 @@
 """The public keys of each issuer, as they were last had: fetched in the background, or read from a file.
 
-Keys are refreshed every 5 minutes; what cannot be had is tried again after 30 s, and the old keys stay. A token that names a
-key which is not there asks for a refetch, at most every 30 s for an issuer; nothing else that a stranger sends costs the
-provider anything. Bounds that follow: a key taken away verifies no further token after 5 minutes, and a key that is used
-within 30 s of a refetch which a stranger's token asked for may be refused until those are over. Providers publish keys long
-before they use them.
+Keys are refreshed every 5 minutes; what cannot be had is tried again after 30 s, and the old keys stay until then. A token that
+names a key which is not there asks for a refetch, at most every 30 s for an issuer; nothing else that a stranger sends costs
+the provider anything. Bounds that follow: a key taken away verifies no further token 5 minutes later, if the provider answers;
+and a key that signs within 30 s of a refetch, which any stranger's token may have asked for, may be refused until those are
+over. Providers publish keys long before they sign with them.
 """
 
 from abc import ABC, abstractmethod

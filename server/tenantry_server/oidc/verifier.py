@@ -53,7 +53,10 @@ class Verifier:
         self._refresher.close()
 
     def verify(self, token: str) -> Claims:
-        """What the token says. Raises InvalidCredential, or IdentityProviderUnavailable when its keys cannot be had."""
+        """What the token says. Raises InvalidCredential, or IdentityProviderUnavailable when its keys cannot be had.
+
+        A key that is not there is waited for up to 2 s, by one thread at a time; the others are told to come again.
+        """
         if len(token) > _LARGEST or not token.isascii():
             raise _refused("it is too large, or not ASCII")
         digest = hashlib.sha256(token.encode()).digest()

@@ -11,9 +11,8 @@ from ..domain import call as calls
 from ..domain import ids
 from ..domain.call import Call
 from ..domain.errors import InvalidCredential, InvalidRequest, MissingCredential
-from ..domain.principal import Level, Principal
+from ..domain.principal import Known, Level, Principal
 from ..services.credentials import Credentials
-from ..store.standings import Known
 from .interceptor import Interceptor
 from .policy import MethodPolicy
 from .requests import metadata_of, note_change
@@ -37,7 +36,7 @@ class Authentication(Interceptor):
         if policy.requirement.level is not Level.PUBLIC:
             call = calls.current.get()
             if policy.organization_header:
-                request.organization_id = metadata_of(context).get(policy.organization_header, "")
+                request.organization_id = _only(context.invocation_metadata(), policy.organization_header)
             scoped = policy.requirement.level is Level.SCOPED
             if scoped:
                 call.organization_id = ids.find_or_nil(request.organization_id)
@@ -72,6 +71,12 @@ def _name_organization(policy: MethodPolicy, call: Call, request: Message, known
         call.organization_id = bound
     if policy.is_change:
         note_change(call, request, metadata)  # anew: the organization is part of what is asked for
+
+
+def _only(metadata: Any, header: str) -> str:
+    """The one value of a header; "" when there is none. Two are none: who reads the first would take it for another."""
+    values = [value for key, value in metadata if key == header]
+    return str(values[0]) if len(values) == 1 else ""
 
 
 def _bearer(metadata: Any, *, optional: bool) -> str:

@@ -49,7 +49,7 @@ class UsersServicer(UserServiceServicer):
         return convert.user(self._users.update(current.get(), user_id=request.user_id, **fields))
 
     def DeleteUser(self, request: pb.DeleteUserRequest, context: Context) -> user_pb2.User:
-        successors = {named.organization_id: named.user_id for named in request.successors}
+        successors = [(named.organization_id, named.user_id) for named in request.successors]
         return convert.user(self._departures.delete(current.get(), user_id=request.user_id, successors=successors))
 
     def ExportUser(self, request: pb.ExportUserRequest, context: Context) -> pb.ExportUserResponse:

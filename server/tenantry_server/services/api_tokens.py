@@ -1,6 +1,7 @@
 """API tokens that reach an organization: its own, and those of its members."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from ..domain import ids
@@ -10,7 +11,7 @@ from ..domain.errors import ApiTokenNotFound, MemberNotFound, UserNotFound
 from ..domain.etags import etag
 from ..domain.organizations import Organization
 from ..domain.paging import Page
-from ..domain.tokens import ApiToken, Effect, TokenKind, effect, ensure_may_grant, ensure_of_organization
+from ..domain.tokens import ApiToken, Effect, TokenKind, effect, ensure_may_grant, ensure_of_organization, widens
 from ..store.change import Change, Store
 from ..store.queries import api_tokens as statements
 from ..store.queries import members as member_statements
@@ -60,14 +61,16 @@ class ApiTokens(Service):
         change.ensure_etag(etag(before.revision))
         after = wanted.apply(before)
         if "permissions" in wanted.fields:
-            self._grantable(change, after.permissions)
+            after = replace(after, permissions=self._grantable(change, after.permissions))
+        if widens(before, after):
+            self._ensure_may_renew(change, after)
         return keep(change, before, after)
 
     @changes
     def rotate(self, change: Change, *, api_token_id: str, overlap: timedelta = timedelta(0)) -> ApiToken:
         """Gives a token that the organization owns a new secret. Nobody gets a secret that can do more than they can."""
         before = self._own(change, api_token_id)
-        self._grantable(change, before.permissions)
+        self._ensure_may_renew(change, before)
         return rotate(change, before, overlap)
 
     @changes
@@ -81,7 +84,7 @@ class ApiTokens(Service):
         change.record("api_token.exclude", "api_token", token.id, differences(token, None))
         return token
 
-    def issue(
+    def provision(
         self,
         call: Call,
         *,
@@ -103,6 +106,8 @@ class ApiTokens(Service):
             key = {"organization_id": organization_id, "user_id": user_id}
             if all(key.values()) and not change.database.row(member_statements.GET, **key):
                 raise MemberNotFound(user_id=user_id)
+            if not organization_id:
+                personal_organization(self.store, user_id)  # theirs until now: they are not deleted
             expires = None if lifetime is None else change.now + lifetime
             wanted = TokenRequest(name=name or f"token {ids.new()}", expire_time=expires)
             return mint(change, kind, wanted, granted, maximum=self.limits.api_tokens, **key)
@@ -138,9 +143,16 @@ class ApiTokens(Service):
 
     def _grantable(self, change: Change, permissions: Sequence[str] | None) -> tuple[str, ...] | None:
         granted = known(permissions, change.catalog.all)
-        held, everything = change.access.permissions, change.catalog.all
-        ensure_may_grant(change.call.principal, granted, held=held, everything=everything)
+        self._ensure_may_grant(change, granted, change.access.permissions)
         return granted
+
+    def _ensure_may_renew(self, change: Change, token: ApiToken) -> None:
+        """What the catalog does not have any more is held by who holds everything."""
+        forgotten = (token.permissions or ()) if change.access.holds_everything else ()
+        self._ensure_may_grant(change, token.permissions, change.access.permissions.union(forgotten))
+
+    def _ensure_may_grant(self, change: Change, permissions: tuple[str, ...] | None, held: frozenset[str]) -> None:
+        ensure_may_grant(change.call.principal, permissions, held=held, everything=change.catalog.all)
 
 
 def personal_organization(store: Store, user_id: str) -> str:

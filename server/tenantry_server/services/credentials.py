@@ -3,9 +3,10 @@
 from ..domain import tokens
 from ..domain.call import Call
 from ..domain.errors import InvalidCredential
+from ..domain.principal import Known
 from ..oidc.verifier import Verifier
 from ..store.change import Store
-from ..store.standings import Known, authenticate
+from ..store.standings import authenticate
 from .last_used import LastUsed
 from .sign_in import SignIn
 

@@ -1,6 +1,6 @@
 """How users go: deleted, in one transaction over everything that they are part of."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from ..domain import ids
@@ -14,25 +14,32 @@ from ..domain.organizations import Organization, OrganizationState
 from ..domain.roles import MemberRole
 from ..domain.users import User, UserState
 from ..store.change import Change
+from ..store.queries import api_tokens as token_statements
 from ..store.queries import organizations as organization_statements
 from ..store.queries import users as statements
 from ..store.transactions import change_user
 from ..store.values import milliseconds
 from .memberships import count_owners, end_membership, join, load_member, set_access
+from .offers import cancel_overtaken
 from .service import Service
 from .users import present, write
+
+# How many organizations a refusal names: an answer has to stay small.
+_MOST_NAMED = 100
 
 
 class Departures(Service):
     """Use cases of users who go."""
 
-    def delete(self, call: Call, *, user_id: str, successors: Mapping[str, str]) -> User:
+    def delete(self, call: Call, *, user_id: str, successors: Iterable[tuple[str, str]]) -> User:
         """Ends a user: memberships, tokens, identities and the personal organization, in one transaction.
 
         `successors` names, by organization, who becomes the owner where the user alone is one: a member or somebody new.
         Raises SuccessorMissing with every organization that lacks one, UserNotFound or UserDeleted.
         """
         known, heirs = ids.find_or_nil(user_id), _by_id(successors)
+        if self.database.row(statements.GET, user_id=known) is None:
+            raise UserNotFound(user=user_id)
 
         def body(change: Change, others: list[Organization]) -> User:
             before = present(change, known)
@@ -52,6 +59,7 @@ class Departures(Service):
         personal = change.organization.id
         for statement in (statements.END_TOKENS, statements.FORGET_IDENTITIES, statements.DROP_PERSONAL):
             change.database.run(statement, user_id=before.id)
+        change.database.run(token_statements.END_BOUND, organization_id=personal, user_id="")
         change.database.run(organization_statements.MAKE_IMPERSONAL, organization_id=personal)
         change.database.run(
             organization_statements.SET_STATE,
@@ -68,12 +76,20 @@ class Departures(Service):
             identities=(),
             delete_time=change.now,
         )
-        change.record("user.delete", "user", after.id, {"state": (before.state.value, after.state.value)})
+        told: Changes = {"state": (before.state.value, after.state.value)}
+        if before.email_verified:
+            told["email_verified"] = (True, False)
+        change.record("user.delete", "user", after.id, told)
         return write(change, after)
 
 
-def _by_id(successors: Mapping[str, str]) -> dict[str, str]:
-    return {ids.find_or_nil(organization_id): ids.find_or_nil(user_id) for organization_id, user_id in successors.items()}
+def _by_id(successors: Iterable[tuple[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for organization_id, user_id in successors:
+        heir_id = ids.find_or_nil(user_id)
+        if found.setdefault(ids.find_or_nil(organization_id), heir_id) != heir_id:
+            raise InvalidRequest.of("successors", "names several successors for an organization", "SUCCESSORS")
+    return found
 
 
 def _needs_successor(part: Change, member: Member) -> bool:
@@ -87,7 +103,7 @@ def _is_sole_owner(part: Change, member: Member) -> bool:
 
 def _ensure_all_named(heirs: Mapping[str, str], alone: list[str]) -> None:
     if missing := [organization_id for organization_id in alone if organization_id not in heirs]:
-        raise SuccessorMissing(organization_ids=",".join(missing))
+        raise SuccessorMissing(organization_ids=",".join(missing[:_MOST_NAMED]))
     if set(heirs) - set(alone):
         raise InvalidRequest.of("successors", "names an organization that the user does not own alone", "SUCCESSORS")
 
@@ -96,8 +112,7 @@ def _part_with(part: Change, member: Member, heir_id: str | None) -> None:
     """Ends a membership of the user, once there is another owner."""
     told: Changes = differences(Grant(member.role, member.assigned_roles), None)
     if heir_id is not None:
-        _make_owner(part, member, heir_id)
-        told |= {"successor_user_id": (None, heir_id)}
+        told |= {"successor_user_id": (None, heir_id), **_make_owner(part, member, heir_id)}
     elif _is_sole_owner(part, member):
         part.record("user.delete", "user", member.user_id, {})
         return
@@ -105,12 +120,16 @@ def _part_with(part: Change, member: Member, heir_id: str | None) -> None:
     part.record("user.delete", "user", member.user_id, told)
 
 
-def _make_owner(part: Change, member: Member, heir_id: str) -> None:
+def _make_owner(part: Change, member: Member, heir_id: str) -> Changes:
+    """Makes a member or somebody new an owner; what the audit trail says of it beside."""
     try:
         if heir_id == member.user_id:
             raise UserNotFound(user=heir_id)
-        if not join(part, heir_id, Grant(MemberRole.OWNER)):
-            heir = load_member(part, heir_id)
-            set_access(part, heir, Grant(MemberRole.OWNER, heir.assigned_roles))
+        if join(part, heir_id, Grant(MemberRole.OWNER)):
+            newcomer = part.database.one(statements.GET, user_id=heir_id)
+            return cancel_overtaken(part, newcomer.email) if newcomer.email_verified else {}
+        promoted = load_member(part, heir_id)
+        set_access(part, promoted, Grant(MemberRole.OWNER, promoted.assigned_roles))
+        return {}
     except UserNotFound:
         raise InvalidRequest.of("successors", f"{heir_id} is no other active user", "SUCCESSORS") from None

@@ -4,8 +4,7 @@ import threading
 import time
 from datetime import datetime, timedelta
 
-from ..domain.errors import DeadlineExceeded
-from ..store.database import Database, DatabaseFailure
+from ..store.database import Database
 from ..store.queries import api_tokens as statements
 from ..store.values import milliseconds
 
@@ -41,21 +40,26 @@ class LastUsed:
         self._stop.set()
         if self._thread:
             self._thread.join()
+        else:
+            self.flush()
 
     def flush(self) -> None:
         """Writes what is noted. What cannot be written now stays noted."""
         noted, self._noted = self._noted, {}
         uses = sorted(noted.items())
         for first in range(0, len(uses), _BATCH):
+            batch = uses[first : first + _BATCH]
             try:
-                self._write(uses[first : first + _BATCH])
-            except (DatabaseFailure, DeadlineExceeded):
+                self._write(batch)
+            except Exception:  # noqa: BLE001  whatever it is, it may be over when the next period ends
                 self._database.drop_connection()
-                self._noted = {**dict(uses[first:]), **self._noted}
+                for token_id, at in uses[first:]:
+                    self._noted.setdefault(token_id, at)
                 return
-        latest = max(noted.values(), default=None)
-        if latest is not None:
-            self._written = {token: at for token, at in (self._written | noted).items() if latest - at < _MINUTE}
+            self._written.update(batch)
+        if uses:
+            latest = max(at for _, at in uses)
+            self._written = {token_id: at for token_id, at in self._written.items() if latest - at < _MINUTE}
 
     def _write(self, uses: list[tuple[str, datetime]]) -> None:
         """One transaction, tokens in the order of their ids, so that processes do not wait for each other in a circle."""

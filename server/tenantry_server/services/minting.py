@@ -8,7 +8,15 @@ from typing import Any
 from ..domain import ids, tokens
 from ..domain.audit import changes as differences
 from ..domain.clock import isoformat
-from ..domain.errors import ApiTokenNotFound, InvalidRequest, LimitExceeded, TokenExpired, TokenNameTaken, Violation
+from ..domain.errors import (
+    ApiTokenNotFound,
+    InvalidCredential,
+    InvalidRequest,
+    LimitExceeded,
+    TokenExpired,
+    TokenNameTaken,
+    Violation,
+)
 from ..domain.etags import etag
 from ..domain.tokens import ApiToken, TokenKind
 from ..store.change import Change
@@ -41,10 +49,29 @@ class TokenUpdate:
         return replace(token, **{name: getattr(self, name) for name in self.fields})
 
 
+def recheck(change: Change) -> None:
+    """Holds the caller's token to what this transaction sees of it: it may have been revoked or narrowed since the call began.
+
+    Raises InvalidCredential or PermissionMissing.
+    """
+    call, principal = change.call, change.call.principal
+    if principal.signed_in or ids.find(principal.credential_id) is None:  # the operator, or whom a certificate stands for
+        return
+    now = milliseconds(change.now)
+    token = change.database.row(statements.GET, api_token_id=principal.credential_id, now=now)
+    if token is None or (token.expire_time is not None and token.expire_time <= change.now):
+        raise InvalidCredential
+    permissions = None if token.permissions is None else frozenset(token.permissions)
+    call.caller = replace(principal, permissions=permissions, expire_time=token.expire_time)
+    call.requirement.ensure_principal(call.caller)
+
+
 def known(permissions: Sequence[str] | None, catalog: frozenset[str]) -> tuple[str, ...] | None:
-    """The permissions, sorted. Raises InvalidRequest naming each that the catalog does not have."""
+    """The permissions, sorted. Raises InvalidRequest when there are none, or naming each that the catalog does not have."""
     if permissions is None:
         return None
+    if not permissions:
+        raise InvalidRequest.of("permissions", "must name what a token can do, unless it narrows nothing", "NO_PERMISSION")
     violations = [
         Violation(f"permissions[{index}]", f"{name!r} is not a permission of the catalog", "UNKNOWN_PERMISSION")
         for index, name in enumerate(permissions)
@@ -104,9 +131,11 @@ def load(change: Change, token_id: str) -> ApiToken:
 
 def keep(change: Change, before: ApiToken, after: ApiToken) -> ApiToken:
     """Keeps what became of a token. Raises TokenNameTaken, or InvalidRequest for an expire time that has passed."""
+    principal = change.call.principal
     if after.expire_time != before.expire_time:
-        expires = tokens.ensure_ends_before(change.call.principal, after.expire_time, change.now)
-        after = replace(after, expire_time=expires)
+        after = replace(after, expire_time=tokens.ensure_ends_before(principal, after.expire_time, change.now))
+    if tokens.widens(before, after):
+        tokens.ensure_not_outlived_by(principal, after)
     after = replace(after, revision=change.trail[1], update_time=change.now)
     _update(change, after)
     change.record("api_token.update", "api_token", after.id, differences(before, after))

@@ -1,28 +1,37 @@
 """API tokens that act for the caller, who alone makes, changes and rotates them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from ..domain import ids
 from ..domain.call import Call
-from ..domain.errors import ApiTokenNotFound, OrganizationNotAccessible, OrganizationSuspended, PermissionMissing
+from ..domain.errors import (
+    ApiTokenNotFound,
+    OrganizationNotAccessible,
+    OrganizationSuspended,
+    PermissionMissing,
+    RequestIdReused,
+)
 from ..domain.etags import etag
 from ..domain.organizations import Organization, OrganizationState
 from ..domain.paging import Page
-from ..domain.principal import Access
-from ..domain.tokens import ApiToken, Effect, TokenKind, ensure_may_grant
+from ..domain.principal import Access, PrincipalKind
+from ..domain.tokens import ApiToken, Effect, TokenKind, ensure_may_grant, widens
 from ..store.change import Change
 from ..store.queries import api_tokens as statements
 from ..store.queries import organizations as organization_statements
 from ..store.standings import access_of
-from ..store.transactions import change
+from ..store.transactions import change, remembered
 from ..store.values import milliseconds
 from .api_tokens import ApiTokens, effect_in, personal_organization
-from .minting import TokenRequest, TokenUpdate, keep, known, load, mint, revoke, rotate
+from .minting import TokenRequest, TokenUpdate, keep, known, load, mint, recheck, revoke, rotate
 from .service import MAX_LIST, PageRequest, Service, whole
 
 _READ, _REVOKE = "api-token:read", "api-token:delete"
+# What stands for the token that makes a call, where there is none.
+_CURRENT = "current"
 
 
 class OwnTokens(Service):
@@ -34,24 +43,36 @@ class OwnTokens(Service):
         Raises OrganizationNotAccessible, OrganizationSuspended, GrantExceedsOwn, TokenNameTaken or LimitExceeded.
         """
         bound = self._bound(call, organization_id)
+        if bound and not self._is_repetition(call):
+            _ensure_active(self._access(call, bound, organization_id), bound)
 
         def body(change: Change) -> ApiToken:
+            _enter(change)
             permissions = self._grantable(change, wanted.permissions, bound)
             owner = {"user_id": call.principal.user_id, "organization_id": bound}
-            return mint(change, TokenKind.USER, wanted, permissions, maximum=self.limits.api_tokens, **owner)
+            token = mint(change, TokenKind.USER, wanted, permissions, maximum=self.limits.api_tokens, **owner)
+            if not bound:
+                change.database.run(statements.INHERIT_EXCLUSIONS, **_pair(change, token))
+            return token
 
-        return change(self.store, call, self._home(call, bound), body, ApiToken)
+        token = change(self.store, call, self._home(call, bound), body, ApiToken)
+        if token.organization_id != bound:  # repeated through a credential that is bound otherwise
+            raise RequestIdReused(request_id=call.request_id)
+        return token
 
     def get(self, call: Call, *, api_token_id: str, organization_id: str = "") -> tuple[ApiToken, Effect | None]:
         """One of the caller's tokens, and what it can do in the organization, or in that which it is bound to."""
-        return self._with_effect(call, self._find(call, api_token_id), organization_id)
+        token = self._find(call, api_token_id)
+        if token is None:
+            raise ApiTokenNotFound(api_token_id=api_token_id)
+        return self._with_effect(call, token, organization_id)
 
     def current(self, call: Call, *, organization_id: str = "") -> tuple[ApiToken, Effect | None]:
         """The very token that makes the call. Raises ApiTokenNotFound when it is none: a person has signed in."""
         key = {"api_token_id": call.principal.credential_id, "now": self._now()}
         token = self.database.row(statements.GET, **key)
         if token is None:
-            raise ApiTokenNotFound(api_token_id="")
+            raise ApiTokenNotFound(api_token_id=_CURRENT)
         return self._with_effect(call, token, organization_id)
 
     def list_page(self, call: Call, page: PageRequest) -> Page[ApiToken]:
@@ -63,28 +84,30 @@ class OwnTokens(Service):
 
     def list_in(self, call: Call, tokens: ApiTokens, *, organization_id: str) -> list[ApiToken]:
         """All tokens bound to an organization: the caller's, or everybody's for who may read them."""
-        organization_id = self._bound(call, organization_id)
-        access = self._access(call, organization_id)
+        bound = self._bound(call, organization_id)
+        access = _ensure_active(self._access(call, bound, organization_id), bound)
         if _READ in access.permissions:
-            return [token for token in tokens.list_all(organization_id) if token.organization_id]
-        return whole(self._list(call, organization_id, "", MAX_LIST + 1))
+            return [token for token in tokens.list_all(bound) if token.organization_id]
+        return whole(self._list(call, bound, "", MAX_LIST + 1))
 
     def named(self, call: Call, *, organization_id: str, name: str) -> ApiToken:
         """The caller's token of this name that is bound to an organization. Raises ApiTokenNotFound."""
         bound = self._bound(call, organization_id)
-        self._access(call, bound)
+        _ensure_active(self._access(call, bound, organization_id), bound)
         return self._named(bound, call.principal.user_id, name)
 
     def revoke_named(self, call: Call, *, organization_id: str, name: str, user_id: str = "") -> ApiToken:
         """Ends the token of this name that is bound to an organization: the caller's, or a member's for who may end it.
 
-        Raises ApiTokenNotFound or PermissionMissing.
+        Raises OrganizationNotAccessible, OrganizationSuspended for another's, ApiTokenNotFound or PermissionMissing.
         """
         bound, owner = self._bound(call, organization_id), ids.find_or_nil(user_id) if user_id else call.principal.user_id
+        if not self._is_repetition(call):
+            self._access(call, bound, organization_id)
 
         def body(change: Change) -> ApiToken:
-            access = change.found_access
-            if owner != call.principal.user_id and (access is None or _REVOKE not in access.permissions):
+            _enter(change)
+            if owner != call.principal.user_id and _REVOKE not in _ensure_active(change.found_access, bound).permissions:
                 raise PermissionMissing(permissions=_REVOKE)
             return revoke(change, self._named(bound, owner, name))
 
@@ -98,7 +121,9 @@ class OwnTokens(Service):
             change.ensure_etag(etag(before.revision))
             after = wanted.apply(before)
             if "permissions" in wanted.fields:
-                self._grantable(change, after.permissions, before.organization_id)
+                after = replace(after, permissions=self._grantable(change, after.permissions, before.organization_id))
+            if widens(before, after):
+                _ensure_may_renew(change, after)
             return keep(change, before, after)
 
         return self._change(call, api_token_id, body)
@@ -108,12 +133,7 @@ class OwnTokens(Service):
 
         def body(change: Change) -> ApiToken:
             before = self._load(change, api_token_id)
-            ensure_may_grant(
-                call.principal,
-                before.permissions,
-                held=call.principal.narrows(frozenset(before.permissions or ())),
-                everything=frozenset(),
-            )
+            _ensure_may_renew(change, before)
             return rotate(change, before, overlap)
 
         return self._change(call, api_token_id, body)
@@ -123,8 +143,15 @@ class OwnTokens(Service):
         return self._change(call, api_token_id, lambda change: revoke(change, self._load(change, api_token_id)))
 
     def _change(self, call: Call, api_token_id: str, body: Callable[[Change], ApiToken]) -> ApiToken:
-        token = self._find(call, api_token_id)
-        return change(self.store, call, self._home(call, token.organization_id), body, ApiToken)
+        found = self._find(call, api_token_id)
+        if found is None and not call.request_id:
+            raise ApiTokenNotFound(api_token_id=api_token_id)
+        # What was there, and is revoked, can be repeated from anywhere.
+        home = self._home(call, found.organization_id if found else call.principal.organization_id)
+        token = change(self.store, call, home, body, ApiToken)
+        if not self._is_own(call, token):
+            raise ApiTokenNotFound(api_token_id=api_token_id)
+        return token
 
     def _home(self, call: Call, organization_id: str) -> str:
         """In whose trail a token's changes stand: the organization's that it is bound to, or the person's own."""
@@ -137,13 +164,12 @@ class OwnTokens(Service):
             raise OrganizationNotAccessible(organization_id=organization_id)
         return wanted or bound
 
-    def _find(self, call: Call, api_token_id: str) -> ApiToken:
+    def _find(self, call: Call, api_token_id: str) -> ApiToken | None:
         token = self.database.row(statements.GET, api_token_id=ids.find_or_nil(api_token_id), now=self._now())
-        if token is None or not self._is_own(call, token):
-            raise ApiTokenNotFound(api_token_id=api_token_id)
-        return token
+        return token if token is not None and self._is_own(call, token) else None
 
     def _load(self, change: Change, api_token_id: str) -> ApiToken:
+        _enter(change)
         token = load(change, api_token_id)
         if not self._is_own(change.call, token):
             raise ApiTokenNotFound(api_token_id=api_token_id)
@@ -170,16 +196,22 @@ class OwnTokens(Service):
         asked = self._bound(call, organization_id) or token.organization_id
         if not asked:
             return token, None
+        if call.principal.kind is PrincipalKind.PLATFORM:
+            raise OrganizationNotAccessible(organization_id=organization_id)
         organization = self.database.row(organization_statements.GET, organization_id=asked)
         if organization is None or (organization_id and access_of(*self._sight(call, organization)) is None):
             raise OrganizationNotAccessible(organization_id=organization_id or asked)
         return token, effect_in(self.store, token, organization)
 
-    def _access(self, call: Call, organization_id: str) -> Access:
-        """What the caller may do in an active organization. Raises OrganizationNotAccessible or OrganizationSuspended."""
-        organization = self.database.row(organization_statements.GET, organization_id=organization_id)
+    def _access(self, call: Call, bound: str, sent: str) -> Access:
+        """What the caller may do in an organization while it is active. Raises OrganizationNotAccessible, with the id as sent,
+        before anything is said or locked of an organization that is not the caller's.
+        """
+        organization = self.database.row(organization_statements.GET, organization_id=bound)
         access = access_of(*self._sight(call, organization)) if organization else None
-        return _ensure_active(access, organization_id)
+        if access is None or access.organization.state is OrganizationState.DELETED:
+            raise OrganizationNotAccessible(organization_id=sent or bound)
+        return access
 
     def _sight(self, call: Call, organization: Organization) -> tuple[Any, ...]:
         return self.database, self.store.catalog, call.principal, organization, self.store.clock.now()
@@ -193,8 +225,38 @@ class OwnTokens(Service):
         ensure_may_grant(principal, granted, held=held, everything=frozenset())
         return granted
 
+    def _is_repetition(self, call: Call) -> bool:
+        """Whether the change was made before under its request id: what the caller may do by now is not asked again."""
+        if not call.request_id or call.validate_only:
+            return False
+        known = remembered(self.database, call, self.store.clock.now())
+        return known is not None and known.fingerprint == call.fingerprint
+
     def _now(self) -> int:
         return milliseconds(self.store.clock.now())
+
+
+def _enter(change: Change) -> None:
+    """Holds the caller to what this transaction sees of their credential. Raises OrganizationNotAccessible."""
+    recheck(change)
+    if change.found_access is None:
+        raise OrganizationNotAccessible(organization_id=change.organization.id)
+
+
+def _ensure_may_renew(change: Change, token: ApiToken) -> None:
+    """A credential hands out no token that can do more than itself, or reaches where the credential itself is kept out.
+
+    Raises GrantExceedsOwn or OrganizationNotAccessible.
+    """
+    principal = change.call.principal
+    held = principal.narrows(frozenset(token.permissions or ()))
+    ensure_may_grant(principal, token.permissions, held=held, everything=frozenset())
+    if not token.organization_id and (place := change.database.row(statements.KEPT_OUT_BEYOND, **_pair(change, token))):
+        raise OrganizationNotAccessible(organization_id=place)
+
+
+def _pair(change: Change, token: ApiToken) -> dict[str, str]:
+    return {"maker_token_id": change.call.principal.credential_id, "api_token_id": token.id}
 
 
 def _ensure_active(access: Access | None, organization_id: str) -> Access:

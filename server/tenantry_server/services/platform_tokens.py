@@ -1,6 +1,7 @@
 """Tokens of operators and internal services: platform permissions alone."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from ..domain import ids
@@ -8,12 +9,12 @@ from ..domain.call import Call
 from ..domain.errors import ApiTokenNotFound
 from ..domain.etags import etag
 from ..domain.paging import Page
-from ..domain.tokens import ApiToken, TokenKind, ensure_may_grant
+from ..domain.tokens import ApiToken, TokenKind, ensure_may_grant, widens
 from ..store.change import Change
 from ..store.queries import api_tokens as statements
 from ..store.transactions import change_platform
 from ..store.values import milliseconds
-from .minting import TokenRequest, TokenUpdate, keep, known, load, mint, revoke, rotate
+from .minting import TokenRequest, TokenUpdate, keep, known, load, mint, recheck, revoke, rotate
 from .service import PageRequest, Service
 
 
@@ -24,12 +25,13 @@ class PlatformTokens(Service):
         """Makes a platform token. Raises GrantExceedsOwn, TokenNameTaken or LimitExceeded."""
 
         def body(change: Change) -> ApiToken:
+            recheck(change)
             permissions = self._grantable(change, wanted.permissions)
             return mint(change, TokenKind.PLATFORM, wanted, permissions, maximum=self.limits.api_tokens)
 
         return change_platform(self.store, call, body, ApiToken)
 
-    def issue(
+    def provision(
         self,
         call: Call,
         *,
@@ -59,11 +61,13 @@ class PlatformTokens(Service):
         """Changes a platform token. Raises ApiTokenNotFound or GrantExceedsOwn."""
 
         def body(change: Change) -> ApiToken:
-            before = _of_platform(load(change, api_token_id), api_token_id)
+            before = _load(change, api_token_id)
             change.ensure_etag(etag(before.revision))
             after = wanted.apply(before)
             if "permissions" in wanted.fields:
-                self._grantable(change, after.permissions)
+                after = replace(after, permissions=self._grantable(change, after.permissions))
+            if widens(before, after):
+                _ensure_may_renew(change, after)
             return keep(change, before, after)
 
         return change_platform(self.store, call, body, ApiToken)
@@ -72,8 +76,8 @@ class PlatformTokens(Service):
         """Gives a platform token a new secret. Nobody gets a secret that can do more than they can."""
 
         def body(change: Change) -> ApiToken:
-            before = _of_platform(load(change, api_token_id), api_token_id)
-            self._grantable(change, before.permissions)
+            before = _load(change, api_token_id)
+            _ensure_may_renew(change, before)
             return rotate(change, before, overlap)
 
         return change_platform(self.store, call, body, ApiToken)
@@ -81,16 +85,27 @@ class PlatformTokens(Service):
     def revoke(self, call: Call, *, api_token_id: str) -> ApiToken:
         """Ends a platform token. Raises ApiTokenNotFound."""
 
-        def body(change: Change) -> ApiToken:
-            return revoke(change, _of_platform(load(change, api_token_id), api_token_id))
-
-        return change_platform(self.store, call, body, ApiToken)
+        return change_platform(self.store, call, lambda change: revoke(change, _load(change, api_token_id)), ApiToken)
 
     def _grantable(self, change: Change, permissions: Sequence[str] | None) -> tuple[str, ...] | None:
-        everything, principal = change.catalog.platform, change.call.principal
-        granted = known(permissions, everything)
-        ensure_may_grant(principal, granted, held=principal.narrows(everything), everything=everything)
+        granted = known(permissions, change.catalog.platform)
+        _ensure_may_grant(change, granted, change.catalog.platform)
         return granted
+
+
+def _ensure_may_renew(change: Change, token: ApiToken) -> None:
+    """What the catalog does not have any more is held by who is not narrowed."""
+    _ensure_may_grant(change, token.permissions, change.catalog.platform.union(token.permissions or ()))
+
+
+def _ensure_may_grant(change: Change, permissions: tuple[str, ...] | None, carried: frozenset[str]) -> None:
+    principal = change.call.principal
+    ensure_may_grant(principal, permissions, held=principal.narrows(carried), everything=change.catalog.platform)
+
+
+def _load(change: Change, api_token_id: str) -> ApiToken:
+    recheck(change)
+    return _of_platform(load(change, api_token_id), api_token_id)
 
 
 def _of_platform(token: ApiToken | None, api_token_id: str) -> ApiToken:

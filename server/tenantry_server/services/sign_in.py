@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from ..domain.call import Call
 from ..domain.errors import EmailTaken, IdentityTaken, InvalidCredential, UserDeleted
-from ..domain.principal import Principal
+from ..domain.principal import Known, Principal
 from ..domain.users import Identity, User
 from ..oidc.claims import Claims
 from ..store.change import Change
 from ..store.queries import users as statements
-from ..store.standings import Known, identify
+from ..store.standings import identify
 from ..store.transactions import change, create_user
 from . import emails
 from .service import Service
@@ -105,4 +105,5 @@ def _address(claims: Claims) -> str:
 
 
 def _name(claims: Claims) -> str:
-    return (claims.name or (claims.email or claims.subject).partition("@")[0])[:_LONGEST_NAME]
+    """The name; where the provider says none, the local part of the address or, where there is none either, the subject."""
+    return (claims.name or (claims.email or "").partition("@")[0] or claims.subject)[:_LONGEST_NAME]

@@ -1,5 +1,6 @@
 """Users: made, found, changed; and a person and their personal organization, made together."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -37,7 +38,16 @@ class Users(Service):
     def create(self, call: Call, *, email: str, name: str, email_verified: bool, identity: Identity | None = None) -> NewUser:
         """Makes a user and their personal organization, in one transaction. Raises EmailTaken or IdentityTaken."""
         address = emails.canonical(email, field="email")
-        return create_user(self.store, call, lambda change: make(change, address, name, email_verified, identity), NewUser)
+
+        def body(change: Change) -> NewUser:
+            return make(change, address, name, email_verified, identity)
+
+        try:
+            return create_user(self.store, call, body, NewUser)
+        except (EmailTaken, IdentityTaken):
+            if not call.request_id:
+                raise
+            return create_user(self.store, call, body, NewUser)  # taken by this very request, perhaps, sent twice at once
 
     def get(self, call: Call, *, user_id: str) -> User:
         """A user, also a deleted one. Raises UserNotFound."""
@@ -90,6 +100,8 @@ class Users(Service):
                 email_verified=verified if email_verified is None else email_verified,
                 name=before.name if name is None else name,
             )
+            if after.email_verified and not after.email:
+                raise InvalidRequest.of("email_verified", "there is no address to verify", "EMAIL")
             return keep(change, before, after)
 
         return change(self.store, call, user.personal_organization_id, body, User)
@@ -102,8 +114,10 @@ class Users(Service):
         """The users, in the order of their ids, with their identities."""
         if not users:
             return []
-        rows = self.database.rows(statements.IDENTITIES, first=users[0].id, last=users[-1].id)
-        return [replace(user, identities=tuple(found for id_, found in rows if id_ == user.id)) for user in users]
+        known: dict[str, list[Identity]] = defaultdict(list)
+        for user_id, identity in self.database.rows(statements.IDENTITIES, first=users[0].id, last=users[-1].id):
+            known[user_id].append(identity)
+        return [replace(user, identities=tuple(known[user.id])) for user in users]
 
 
 def make(change: Change, email: str, name: str, email_verified: bool, identity: Identity | None) -> NewUser:

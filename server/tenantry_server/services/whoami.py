@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from ..domain.call import Call
+from ..domain.errors import InvalidCredential
 from ..domain.organizations import Organization
 from ..domain.principal import PrincipalKind
 from ..domain.roles import MemberRole
-from ..domain.users import User
+from ..domain.users import User, UserState
 from ..store.queries import members as member_statements
 from .organizations import Organizations
 from .service import PageRequest
@@ -34,9 +35,11 @@ class WhoAmI:
         self._organizations = organizations
 
     def get(self, call: Call) -> Caller:
-        """The caller. Raises UserNotFound when they are deleted in this very moment."""
+        """The caller. Raises InvalidCredential when they are deleted in this very moment."""
         principal = call.principal
         user = self._users.get(call, user_id=principal.user_id) if principal.user_id else None
+        if user is not None and user.state is not UserState.ACTIVE:
+            raise InvalidCredential
         permissions = None if principal.permissions is None else tuple(sorted(principal.permissions))
         organizations = [] if principal.kind is PrincipalKind.PLATFORM else self._within_reach(call)
         return Caller(principal.kind, user, organizations, permissions)

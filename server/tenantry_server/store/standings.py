@@ -1,26 +1,16 @@
 """Who a credential stands for and what it may do in an organization: always read, never cached."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from ..domain import principal as rules
 from ..domain.organizations import Organization
 from ..domain.permissions import Catalog
-from ..domain.principal import Access, Principal, PrincipalKind
+from ..domain.principal import Access, Known, Principal, PrincipalKind
 from ..domain.roles import MemberRole, Role
 from ..domain.users import Identity
 from .database import Database
 from .queries import access
 from .values import milliseconds, words
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A valid credential: who calls, and what they may do in the organization that was asked for. `name` is a person's."""
-
-    principal: Principal
-    access: Access | None
-    name: str
 
 
 def authenticate(database: Database, catalog: Catalog, digest: str, organization_id: str, now: datetime) -> Known | None:

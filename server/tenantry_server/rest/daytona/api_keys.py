@@ -29,15 +29,17 @@ class ApiKeysServicer(ApiKeyServiceServicer):
         self._implicit = own_tokens.store.catalog.implicit
 
     def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: Context) -> pb.ApiKeyResponse:
-        # Every key may read what every member may.
-        permissions = sorted({*map(convert.permission, request.permissions), *self._implicit})
+        # Every key may read what every member may. What was asked for stands first: refusals count by its places.
+        permissions = [*map(convert.permission, request.permissions), *sorted(self._implicit)]
         wanted = TokenRequest(name=request.name, permissions=permissions, expire_time=moment(request, "expires_at"))
         token = self._own_tokens.create(current.get(), wanted, organization_id=request.organization_id)
         return convert.new_api_key(token, self._implicit)
 
     def ListApiKeys(self, request: pb.ListApiKeysRequest, context: Context) -> pb.ListApiKeysResponse:
         tokens = self._own_tokens.list_in(current.get(), self._api_tokens, organization_id=request.organization_id)
-        return pb.ListApiKeysResponse(items=map(self._render, sorted(tokens, key=_latest, reverse=True)))
+        # Those that the organization owns act for nobody, and could not be named here.
+        keys = sorted((token for token in tokens if token.user_id), key=_latest, reverse=True)
+        return pb.ListApiKeysResponse(items=map(self._render, keys))
 
     def GetCurrentApiKey(self, request: pb.GetCurrentApiKeyRequest, context: Context) -> pb.ApiKeyList:
         return self._render(self._own_tokens.current(current.get())[0])

@@ -15,7 +15,7 @@ from ...domain.invitations import Invitation
 from ...domain.membership import Member
 from ...domain.organizations import Organization, OrganizationState
 from ...domain.roles import Role
-from ...domain.tokens import ApiToken
+from ...domain.tokens import ApiToken, TokenKind
 from ...domain.users import User
 from ...wire import struct
 
@@ -154,9 +154,11 @@ def api_key(record: ApiToken, implicit: frozenset[str]) -> api_key_service_pb2.A
 
 
 def _granted(record: ApiToken, implicit: frozenset[str]) -> list[str]:
-    """What a key was granted beyond what every key may; one that narrows nothing, all that this dialect has names for."""
+    """What a key was granted beyond what every key may; one that narrows nothing, all that this dialect has names for, which
+    are none for the platform's.
+    """
     if record.permissions is None:
-        return list(_PERMISSIONS)
+        return [] if record.kind is TokenKind.PLATFORM else list(_PERMISSIONS)
     return [spelling(name) for name in record.permissions if name not in implicit]
 
 

@@ -32,6 +32,11 @@ _STATUSES: dict[type[TenantryError], HTTPStatus] = {
 }
 # Fields that this dialect calls otherwise; the rest is in camel case.
 _FIELDS = {"expire_time": "expiresAt", "experimental_config": "config"}
+# Facts that this dialect puts otherwise: its tokens are keys, and known by their names.
+_TEXTS = {
+    errors.ApiTokenNotFound: "API key {api_token_id} not found",
+    errors.TokenNameTaken: "there is an API key named {name} already",
+}
 _CLOCK = Clock()
 
 
@@ -53,9 +58,10 @@ def render(error: TenantryError | None, call: Call, metadata: Mapping[str, str])
 def _message(error: TenantryError) -> str:
     if isinstance(error, errors.InvalidRequest):
         return ", ".join(f"{_field(v.field)} {v.description}".strip() for v in error.violations[:20])
-    if isinstance(error, errors.NotFound | errors.OrganizationNotAccessible):
-        return error.message  # repeats what was sent
-    return error.text.format(**{key: _spelt(key, value) for key, value in error.metadata.items()})
+    text, words = _TEXTS.get(type(error), error.text), error.metadata
+    if not isinstance(error, errors.NotFound | errors.OrganizationNotAccessible):  # these repeat what was sent
+        words = {key: _spelt(key, value) for key, value in words.items()}
+    return text.format(**words)
 
 
 def _spelt(key: str, value: str) -> str:

@@ -38,12 +38,13 @@ class ApiKeysServicer(ApiKeyServiceServicer):
         return pb.ApiKeyResponse(data=convert.api_key(token))
 
     def UpdateApiKey(self, request: pb.UpdateApiKeyRequest, context: Context) -> pb.ApiKeyResponse:
-        present = {"name": request.HasField("name"), "permissions": bool(request.abilities)}
+        present = {"name": request.HasField("name"), "permissions": request.HasField("abilities")}
         present["expire_time"] = request.HasField("expires_at")
+        abilities = convert.abilities(request.abilities) if present["permissions"] else []
         wanted = TokenUpdate(
             fields=frozenset(name for name, is_present in present.items() if is_present),
             name=request.name,
-            permissions=convert.permissions(list(request.abilities)),
+            permissions=convert.permissions(abilities),
             expire_time=convert.instant_or_null(request.expires_at, field="expires_at"),
         )
         token = self._api_tokens.update(current.get(), wanted, api_token_id=request.api_token_id)

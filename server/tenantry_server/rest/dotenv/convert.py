@@ -1,5 +1,6 @@
 """All spelling of this dialect: ids as ULIDs, answers under `data`."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from google.protobuf.struct_pb2 import Value
@@ -12,16 +13,20 @@ from tenantry.rest.dotenv.v1 import (
     user_service_pb2,
 )
 
-from ...domain.errors import InvalidRequest, PrincipalKindNotAllowed
+from ...domain.errors import InvalidRequest
 from ...domain.organizations import Organization
 from ...domain.roles import MemberRole
 from ...domain.tokens import ApiToken
+from ...domain.users import User
 from ...services.members import Addition
-from ...services.whoami import Caller
 
 # The ability that stands for all of them.
 _EVERYTHING = "*"
+_MOST = 500
 _Principal = user_service_pb2.PrincipalResource
+
+# Organizations, with the caller's standing in each.
+Reach = Sequence[tuple[Organization, MemberRole | None]]
 
 
 def organization(record: Organization) -> organization_service_pb2.Organization:
@@ -77,10 +82,18 @@ def new_api_key(record: ApiToken, message: str) -> api_key_service_pb2.NewApiKey
 def permissions(abilities: list[str]) -> list[str] | None:
     """What abilities come to; None narrows nothing. Raises InvalidRequest when `*` is not alone."""
     if _EVERYTHING not in abilities:
-        return sorted(abilities)
+        return abilities
     if len(abilities) > 1:
         raise InvalidRequest.of("abilities", "must name * alone, or other abilities", "ABILITIES")
     return None
+
+
+def abilities(value: Value) -> list[str]:
+    """The names in a list. Raises InvalidRequest when it is none, names nothing, or one of them twice."""
+    names = [each.string_value for each in value.list_value.values]
+    if not 1 <= len(names) <= _MOST or len(set(names)) < len(names):
+        raise InvalidRequest.of("abilities", f"must name 1 to {_MOST} permissions, each once", "PERMISSION_NAMES")
+    return names
 
 
 def instant_or_null(value: Value, *, field: str) -> datetime | None:
@@ -96,14 +109,11 @@ def instant_or_null(value: Value, *, field: str) -> datetime | None:
         raise InvalidRequest.of(field, "must be an instant such as 2030-01-31T12:00:00Z, or null", "TIMESTAMP") from None
 
 
-def principal(caller: Caller) -> user_service_pb2.GetCurrentPrincipalResponse:
-    """Who calls: a user with the organizations within reach, or an organization."""
-    included = [_organization(organization, role) for organization, role in caller.organizations]
-    if caller.user is None:
-        if not included:
-            raise PrincipalKindNotAllowed(principal_kind=caller.kind)
+def principal(user: User | None, organizations: Reach) -> user_service_pb2.GetCurrentPrincipalResponse:
+    """Who calls: a user with the organizations within reach, or the one organization."""
+    included = [_organization(organization, role) for organization, role in organizations]
+    if user is None:
         return user_service_pb2.GetCurrentPrincipalResponse(data=included[0])
-    user = caller.user
     references = [_Principal.Relationships.Organizations.Reference(type=one.type, id=one.id) for one in included]
     data = _Principal(
         type="users",

@@ -36,6 +36,7 @@ _ANSWERS: dict[type[TenantryError], tuple[int, str | None]] = {
 
 # Fields that this dialect calls otherwise.
 _FIELDS = {"permissions": "abilities", "expire_time": "expires_at"}
+_DETAILS = {"expire_time": "expires_at"}
 
 
 def render(error: TenantryError | None, call: Call, metadata: Mapping[str, str]) -> list[tuple[str, str]]:
@@ -51,7 +52,7 @@ def render(error: TenantryError | None, call: Call, metadata: Mapping[str, str])
             fields[field].append(f"{field} {violation.description}".strip())
         body |= {"message": next(iter(fields.values()))[0], "errors": fields}
     elif error.metadata:
-        body["details"] = error.metadata
+        body["details"] = {_DETAILS.get(key, key): value for key, value in error.metadata.items()}
     return _headers(status, body)
 
 

@@ -6,6 +6,8 @@ from tenantry.rest.dotenv.v1 import user_service_pb2 as pb
 from tenantry.rest.dotenv.v1.user_service_pb2_grpc import UserServiceServicer
 
 from ...domain.call import current
+from ...domain.errors import OrganizationNotAccessible, PrincipalKindNotAllowed
+from ...domain.principal import PrincipalKind
 from ...services.whoami import WhoAmI
 from . import convert
 
@@ -19,4 +21,10 @@ class UsersServicer(UserServiceServicer):
     def GetCurrentPrincipal(
         self, request: pb.GetCurrentPrincipalRequest, context: grpc.ServicerContext
     ) -> pb.GetCurrentPrincipalResponse:
-        return convert.principal(self._who_am_i.get(current.get()))
+        call = current.get()
+        who = self._who_am_i.get(call)
+        if who.kind is PrincipalKind.PLATFORM:
+            raise PrincipalKindNotAllowed(principal_kind=who.kind)
+        if who.user is None and not who.organizations:  # it is deleted
+            raise OrganizationNotAccessible(organization_id=call.principal.organization_id)
+        return convert.principal(who.user, who.organizations)

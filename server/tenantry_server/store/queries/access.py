@@ -13,17 +13,8 @@ from ...domain.organizations import Organization as OrganizationRecord
 from ...domain.principal import Principal, PrincipalKind
 from ...domain.roles import MemberRole
 from ...domain.tokens import TokenKind
-from ..models import (
-    ApiToken,
-    ApiTokenExclusion,
-    ApiTokenSecret,
-    Identity,
-    Membership,
-    MembershipRole,
-    Organization,
-    Role,
-    User,
-)
+from ..models import Membership, MembershipRole, Organization, Role
+from ..people import ApiToken, ApiTokenExclusion, ApiTokenSecret, Identity, User
 from ..statements import Row, Slot, Statement
 from ..values import instant_or_none, words
 from . import organizations

@@ -5,8 +5,9 @@ from typing import Any
 from peewee import JOIN, fn
 
 from ...domain.tokens import ApiToken, TokenKind
-from ..models import ApiToken as Table
-from ..models import ApiTokenExclusion, ApiTokenSecret, Membership
+from ..models import Membership
+from ..people import ApiToken as Table
+from ..people import ApiTokenExclusion, ApiTokenSecret
 from ..statements import Row, Slot, Statement, changing, constant, value
 from ..values import instant, instant_or_none, words
 
@@ -64,6 +65,7 @@ def _page(query: Any) -> Any:
     return query.order_by(Table.id).limit(Slot("limit"))
 
 
+_Other = ApiTokenExclusion.alias("other")
 _AFTER = Table.id > Slot("after")
 _UNBOUND = Table.organization_id == constant("")
 
@@ -156,6 +158,29 @@ EXCLUDED = value(
     lambda: ApiTokenExclusion.select(ApiTokenExclusion.api_token_id).where(
         (ApiTokenExclusion.organization_id == Slot("organization_id"))
         & (ApiTokenExclusion.api_token_id == Slot("api_token_id"))
+    )
+)
+# What is made through a token is kept out wherever that is.
+INHERIT_EXCLUSIONS = changing(
+    lambda: ApiTokenExclusion.insert_from(
+        ApiTokenExclusion.select(ApiTokenExclusion.organization_id, Slot("api_token_id")).where(
+            ApiTokenExclusion.api_token_id == Slot("maker_token_id")
+        ),
+        [ApiTokenExclusion.organization_id, ApiTokenExclusion.api_token_id],
+    )
+)
+# An organization that keeps one token out, and the other not.
+KEPT_OUT_BEYOND = value(
+    lambda: (
+        ApiTokenExclusion.select(ApiTokenExclusion.organization_id)
+        .where(
+            (ApiTokenExclusion.api_token_id == Slot("maker_token_id"))
+            & ApiTokenExclusion.organization_id.not_in(
+                _Other.select(_Other.organization_id).where(_Other.api_token_id == Slot("api_token_id"))
+            )
+        )
+        .order_by(ApiTokenExclusion.organization_id)
+        .limit(1)
     )
 )
 # At most once a minute a token, whichever process it was used in.

@@ -7,8 +7,9 @@ from peewee import JOIN, fn
 from ...domain.membership import Member
 from ...domain.roles import MemberRole, Role
 from ..models import Membership as Table
-from ..models import MembershipRole, User
+from ..models import MembershipRole
 from ..models import Role as RoleTable
+from ..people import User
 from ..statements import Row, Slot, Statement, changing, constant, value
 from ..values import instant
 from . import roles

@@ -6,8 +6,9 @@ from peewee import fn
 
 from ...domain.organizations import Organization, OrganizationState, masked
 from ...domain.users import UserState
-from ..models import Membership, OrganizationSlug, PersonalOrganization, User
+from ..models import Membership, OrganizationSlug, PersonalOrganization
 from ..models import Organization as Table
+from ..people import User
 from ..statements import Row, Slot, Statement, changing, value
 from ..values import instant, instant_or_none
 

@@ -5,9 +5,10 @@ from typing import Any
 from peewee import JOIN
 
 from ...domain.users import Identity, User, UserState
-from ..models import ApiToken, PersonalOrganization, ServerKey
-from ..models import Identity as IdentityTable
-from ..models import User as Table
+from ..models import PersonalOrganization, ServerKey
+from ..people import ApiToken
+from ..people import Identity as IdentityTable
+from ..people import User as Table
 from ..statements import Row, Slot, Statement, changing, constant, value
 from ..values import instant, instant_or_none
 

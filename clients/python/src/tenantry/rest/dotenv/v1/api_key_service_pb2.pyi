@@ -267,8 +267,8 @@ class UpdateApiKeyRequest(_message.Message):
     name: _builtins.str
     """New name."""
     @_builtins.property
-    def abilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What it may do from now on; left out: as it is."""
+    def abilities(self) -> _struct_pb2.Value:
+        """What it may do from now on, a list like that of a new token; left out: as it is."""
 
     @_builtins.property
     def expires_at(self) -> _struct_pb2.Value:
@@ -280,10 +280,10 @@ class UpdateApiKeyRequest(_message.Message):
         organization_id: _builtins.str = ...,
         api_token_id: _builtins.str = ...,
         name: _builtins.str | None = ...,
-        abilities: _abc.Iterable[_builtins.str] | None = ...,
+        abilities: _struct_pb2.Value | None = ...,
         expires_at: _struct_pb2.Value | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "expires_at", b"expires_at", "name", b"name"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "abilities", b"abilities", "expires_at", b"expires_at", "name", b"name"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = _typing.Literal["_name", b"_name", "abilities", b"abilities", "api_token_id", b"api_token_id", "expires_at", b"expires_at", "name", b"name", "organization_id", b"organization_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
