@@ -13,6 +13,9 @@ from support.deployment import Deployment, deploy
 from support.engines import ENGINES, Engines
 from support.world import World
 
+# Before any test imports them.
+pytest_plugins = ("support.only", "support.overheard", "support.sign_in")
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Runs what needs an engine on each of them, or on those that TEST_ENGINES names."""

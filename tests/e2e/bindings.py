@@ -30,6 +30,11 @@ class Binding:
         """The template without the names of its variables."""
         return re.sub(r"{\w+}", "{}", self.template)
 
+    def fits(self, path: str) -> bool:
+        """Whether a path, or every path of a shape, is one of this template."""
+        pattern = re.escape(self.shape).replace(r"\{\}", "[^/]+")
+        return re.fullmatch(pattern, path) is not None
+
     @property
     def status(self) -> int:
         """Of a success."""

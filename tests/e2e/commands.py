@@ -17,6 +17,7 @@ from typing import Any
 
 from support.gateway import eventually
 from support.http import Http
+from support.world import World
 
 _SCRIPT = Path(sys.executable).with_name("tenantry")
 _LONGEST = 60.0
@@ -177,3 +178,16 @@ class Shell:
     def _environment(self, more: dict[str, str]) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TENANTRY_")}
         return inherited | {f"TENANTRY_{name}": value for name, value in (self.settings | more).items()}
+
+
+def shell_on(world: World, folder: Path) -> Shell:
+    """Commands on the database of a server, to see what they did to it."""
+    return Shell(folder, {"DATABASE_URL": world.deployment.url})
+
+
+def failed(shell: Shell, *arguments: str, **settings: str) -> str:
+    """How a command refuses: with status 1 and one line."""
+    done = shell.run(*arguments, **settings)
+    assert (done.returncode, done.stdout) == (1, ""), done.stdout + done.stderr
+    (line,) = done.stderr.splitlines()
+    return line

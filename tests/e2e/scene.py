@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 from support.gateway import Front
-from support.http import Http
+from support.http import Answer, Http
 from support.world import Person, World
 
 from tenantry_server.domain.ids import to_uuid
@@ -80,3 +81,12 @@ class Scene:
     def last_event(self) -> Any:
         """The newest audit event of the organization."""
         return self.world.events(self.organization, self.owner)[0]
+
+
+def once(make: Callable[[], Answer], scene: Scene) -> Answer:
+    """The answer of a change that is sent twice; fails unless it happens once and is answered alike."""
+    first = make()
+    with scene.world.unchanged(scene.organization):
+        again = make()
+    assert again.seen == first.seen
+    return first

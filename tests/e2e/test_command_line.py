@@ -1,4 +1,5 @@
-"""`tenantry` as an operator types it: commands that end by themselves. Those that serve: test_processes.py.
+"""`tenantry` as an operator types it: commands that end by themselves. Those that serve: test_processes.py;
+those that make tokens: test_command_line_tokens.py.
 
 Every run is a process and costs a second, so one engine does where engines make no difference.
 """
@@ -7,16 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
-import grpc
 import pytest
-from e2e.commands import Shell
-from e2e.scene import UNKNOWN_ULID
-from e2e.shapes import INSTANT, ULID
+from e2e.commands import Shell, failed, shell_on
+from e2e.shapes import ULID
 from support import raw
 from support.engines import Engines
 from support.world import World, fresh
@@ -30,19 +28,6 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 LIST, GET = "OrganizationService.ListOrganizations", "OrganizationService.GetOrganization"
 
 Deploy = Callable[..., World]
-
-
-def shell_on(world: World, folder: Path) -> Shell:
-    """Commands on the database of a server, to see what they did to it."""
-    return Shell(folder, {"DATABASE_URL": world.deployment.url})
-
-
-def failed(shell: Shell, *arguments: str, **settings: str) -> str:
-    """How a command refuses: with status 1 and one line."""
-    done = shell.run(*arguments, **settings)
-    assert (done.returncode, done.stdout) == (1, ""), done.stdout + done.stderr
-    (line,) = done.stderr.splitlines()
-    return line
 
 
 # -- migrate, doctor ---------------------------------------------------------------------------------------------------
@@ -110,66 +95,6 @@ def test_a_bad_address_makes_no_user(on_sqlite: Deploy, tmp_path: Path) -> None:
     assert line == "Error: email: must be an e-mail address"
     with raw.connect(world.deployment.url) as connection:
         assert connection.execute("SELECT * FROM users") == []
-
-
-# -- token create ------------------------------------------------------------------------------------------------------
-
-
-def test_tokens_are_made_for_people_and_organizations_narrowed_and_for_a_while(deploy_own: Deploy, tmp_path: Path) -> None:
-    world = deploy_own()
-    shell, ana = shell_on(world, tmp_path), world.person("ana")
-    acme = world.organization(ana)
-    user, here = ("--user", ana.email.upper()), ("--organization", acme.id)
-
-    answer = shell.json("token", "create", *user)
-    assert answer == {"token_id": ULID, "token": answer["token"]}
-    assert len(world.client(answer["token"])(LIST).organizations) == 2
-
-    answer = shell.json("token", "create", *here)
-    assert answer == {"token_id": ULID, "token": answer["token"]}
-    assert [each.id for each in world.client(answer["token"])(LIST).organizations] == [acme.id]
-
-    before = datetime.now(UTC)
-    answer = shell.json("token", "create", *user, *here, "--permissions", "organization:read, role:read", "--expires-in", "30d")
-    assert answer == {"token_id": ULID, "token": answer["token"], "expire_time": INSTANT}
-    lifetime = datetime.fromisoformat(answer["expire_time"]) - before
-    assert timedelta(days=30) - timedelta(seconds=1) < lifetime < timedelta(days=30, minutes=1)
-    client = world.client(answer["token"])
-    assert client(GET, organization_id=acme.id).id == acme.id
-    assert client.refusal("MemberService.ListMembers", organization_id=acme.id).metadata == {"permissions": "member:read"}
-    assert client.refusal(GET, organization_id=ana.personal_organization_id).reason == "ORGANIZATION_NOT_ACCESSIBLE"
-    world.clock.advance(timedelta(days=30, minutes=2))
-    assert client.refusal(LIST).code == grpc.StatusCode.UNAUTHENTICATED
-
-
-def test_a_token_for_nobody_or_of_nothing_is_refused(on_sqlite: Deploy, tmp_path: Path) -> None:
-    world = on_sqlite()
-    shell, ana, ben = shell_on(world, tmp_path), world.person("ana"), world.person("ben")
-    acme = world.organization(ana)
-    refusals = {
-        ("--user", "nobody@example.com"): "user nobody@example.com not found",
-        ("--organization", UNKNOWN_ULID): f"no access to organization {UNKNOWN_ULID}, or it does not exist",
-        ("--user", ben.email, "--organization", acme.id): f"member {ben.id} not found",
-        ("--user", ana.email, "--permissions", "role:read,fly:high"): "permissions: are not in the catalog: fly:high",
-    }
-    for arguments, text in refusals.items():
-        assert failed(shell, "token", "create", *arguments) == f"Error: {text}"
-    with raw.connect(world.deployment.url) as connection:
-        assert connection.execute("SELECT COUNT(*) FROM api_tokens") == [(2,)]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "text"),
-    [
-        ([], "give --user, --organization or both"),
-        (["--user", "a@example.com", "--expires-in", "30"], "must be a number and one of s, m, h, d, for instance 30d"),
-    ],
-)
-def test_a_command_that_is_misspelt_is_a_usage_error(tmp_path: Path, arguments: list[str], text: str) -> None:
-    done = Shell(tmp_path).run("token", "create", *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert text in done.stderr
-    assert list(tmp_path.iterdir()) == []
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------

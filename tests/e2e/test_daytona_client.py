@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
 import pytest
 from daytona_api_client import (
-    ApiClient,
-    Configuration,
     CreateOrganization,
     CreateOrganizationInvitation,
     CreateOrganizationRole,
@@ -35,6 +32,7 @@ from daytona_api_client.exceptions import (
     NotFoundException,
     UnauthorizedException,
 )
+from e2e.clients import connecting
 from e2e.scene import DEVELOPER, UNKNOWN, Scene
 from support.gateway import Front
 from support.world import Person
@@ -48,16 +46,9 @@ Connect = Callable[[Person | str], Any]
 
 @pytest.fixture
 def connect(gateway: Front) -> Iterator[Connect]:
-    """Clients of the gateway, for people or tokens."""
-    with ExitStack() as stack:
-
-        def connected(caller: Person | str) -> OrganizationsApi:
-            token = caller if isinstance(caller, str) else caller.token
-            client = ApiClient(Configuration(host=f"http://{gateway.address}/api", access_token=token))
-            stack.callback(client.rest_client.pool_manager.clear)
-            return OrganizationsApi(client)
-
-        yield connected
+    """The organizations of the gateway, for people or tokens."""
+    with connecting(gateway) as connected:
+        yield lambda caller: OrganizationsApi(connected(caller))
 
 
 def test_it_is_the_version_that_the_document_belongs_to() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from typing import Any
 
 import pytest
@@ -20,9 +19,11 @@ NOTHING = "There is nothing at this path."
 TOO_LARGE = "A request has at most 262144 bytes."
 NOT_JSON = "The body must be application/json."
 
-VERBS = defaultdict(set)
-for _binding in bindings():
-    VERBS[_binding.dialect, _binding.shape].add(_binding.verb)
+# A path has the verbs of every template that it fits: `current` may be a name too.
+VERBS = {
+    (each.dialect, each.shape): {other.verb for other in bindings(each.dialect) if other.fits(each.shape)}
+    for each in bindings()
+}
 
 
 def refused(dialect: str, path: str, status: int, code: str, message: Any = TEXT) -> tuple[int, dict[str, Any]]:
@@ -212,3 +213,10 @@ def test_a_post_may_come_without_any_word_about_a_body(edge: Scene) -> None:
     head, _, body = answer.partition(b"\r\n\r\n")
     assert (head.split(b"\r\n")[0], body) == (b"HTTP/1.1 204 No Content", b"")
     assert len(edge.as_owner.get(edge.path("/users")).body) == exactly(1)
+
+
+def test_a_path_whose_words_could_be_values_is_answered_as_such_for_other_verbs(edge: Scene) -> None:
+    path = f"{DAYTONA}/invitations"
+    assert edge.as_owner.get(path).seen == (200, [])
+    refusal = daytona_error(403, path, "no access to organization invitations, or it does not exist")
+    assert edge.as_owner.call("DELETE", path).seen == refusal

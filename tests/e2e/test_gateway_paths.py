@@ -198,3 +198,31 @@ def test_an_id_may_be_very_long_and_is_repeated_only_in_part(edge: Scene) -> Non
     assert edge.as_owner.get(f"/api/v1/organizations/{'%C3%A9' * 300}").seen == dotenv_error(
         404, "not_found", f"no access to organization {'é' * 200}, or it does not exist", organization_id="é" * 200
     )
+
+
+@pytest.mark.parametrize("name", ["api_token_id", "apiTokenId"])
+@pytest.mark.parametrize(("verb", "rest"), [("GET", ""), ("PATCH", ""), ("PUT", ""), ("DELETE", ""), ("POST", "/rotate")])
+def test_a_token_is_named_by_the_path_alone(edge: Scene, verb: str, rest: str, name: str) -> None:
+    made = edge.as_owner.post(edge.v1("/api-keys"), {"name": "Real", "abilities": ["*"]}).body
+    real, path = made["api_key"]["id"], edge.v1(f"/api-keys/{UNKNOWN}{rest}")
+    missing = dotenv_error(404, "not_found", f"API token {UNKNOWN} not found", api_token_id=UNKNOWN)
+    body = [{"name": "x"}] if verb in ("PATCH", "PUT") else []
+    with edge.world.unchanged(edge.organization):
+        assert edge.as_owner.call(verb, f"{path}?{name}={real}", *body).seen == missing
+        if verb != "GET":
+            answer = edge.as_owner.call(verb, path, {"name": "x", name: real})
+            assert answer.seen in (missing, dotenv_invalid())
+    assert edge.by(made["token"]).get("/api/v1/user").status == 200
+
+
+@pytest.mark.parametrize("query", ["userId", "user_id", "name"])
+def test_a_key_and_its_user_are_named_by_the_path_alone(edge: Scene, query: str) -> None:
+    member = edge.member
+    for caller in (edge.owner, member):
+        assert edge.by(caller).post("/api/api-keys", {"name": "Nightly"}, **edge.here).status == 201
+    value = {"userId": member.id, "user_id": member.id, "name": "Nightly"}[query]
+    for path in (f"/api/api-keys/{edge.stranger.id}/Nightly", "/api/api-keys/Daily", f"/api/api-keys/{member.id}/Daily"):
+        name = path.rpartition("/")[2]
+        answer = edge.as_owner.delete(f"{path}?{query}={value}", **edge.here)
+        assert answer.seen == daytona_error(404, f"{path}?{query}={value}", f"API key {name} not found")
+    assert len(edge.as_owner.get("/api/api-keys", **edge.here).body) == 2

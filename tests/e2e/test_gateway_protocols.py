@@ -158,11 +158,16 @@ def test_rest_is_spoken_over_http2_too(edge: Scene) -> None:
     [
         ("POST", "/api/organizations"),
         ("PATCH", "/api/v1/organizations/x"),
+        *((verb, "/api/v1/organizations/x/api-keys/y") for verb in ("GET", "PUT", "PATCH", "DELETE")),
+        ("POST", "/api/v1/organizations/x/api-keys/y/rotate"),
+        *((verb, "/api/api-keys") for verb in ("GET", "POST")),
+        *((verb, "/api/api-keys/a%20name") for verb in ("GET", "DELETE")),
+        ("DELETE", "/api/api-keys/x/y"),
         ("POST", "/tenantry.v1.OrganizationService/GetOrganization"),
     ],
 )
 def test_a_browser_may_ask_first(edge: Scene, verb: str, path: str) -> None:
-    asked = "authorization,content-type,idempotency-key,x-grpc-web"
+    asked = "authorization,content-type,idempotency-key,x-grpc-web,x-daytona-organization-id"
     answer = edge.http.call(
         "OPTIONS", path, Origin=ORIGIN, Access_Control_Request_Method=verb, Access_Control_Request_Headers=asked
     )
@@ -181,7 +186,7 @@ def test_a_browser_may_read_the_answer_whatever_it_is(edge: Scene) -> None:
         owner.post("/api/organizations", {}, Origin=ORIGIN),
         edge.http.get(MINE, Origin=ORIGIN),
         owner.get("/nothing", Origin=ORIGIN),
-        owner.call("DELETE", MINE, Origin=ORIGIN),
+        owner.call("PUT", MINE, Origin=ORIGIN),
         owner.send("POST", "/api/organizations", b"x", {"Origin": ORIGIN, "Content-Type": "application/json"}),
         owner.send("POST", "/api/organizations", b"x", {"Origin": ORIGIN, "Content-Type": "text/plain"}),
     ]

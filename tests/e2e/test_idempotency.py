@@ -6,21 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from e2e.scene import DEVELOPER, Scene
+from e2e.scene import DEVELOPER, Scene, once
 from e2e.shapes import daytona_error, dotenv_error, dotenv_organization, invitation, organization
 from support.http import Answer, Http
 from support.world import fresh
 
 LIST, LIST_V1 = "/api/organizations", "/api/v1/organizations"
-
-
-def once(make: Callable[[], Answer], scene: Scene) -> Answer:
-    """The answer of a change that is sent twice; fails unless it happens once and is answered alike."""
-    first = make()
-    with scene.world.unchanged(scene.organization):
-        again = make()
-    assert again.seen == first.seen
-    return first
 
 
 def test_an_organization_is_created_once(scene: Scene) -> None:

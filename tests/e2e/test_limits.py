@@ -6,7 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from e2e.scene import Scene
-from e2e.shapes import daytona_error, dotenv_error, dotenv_organization, invitation, organization
+from e2e.shapes import (
+    daytona_error,
+    dotenv_error,
+    dotenv_new_key,
+    dotenv_organization,
+    invitation,
+    new_api_key,
+    organization,
+)
 from support.gateway import fronting
 from support.world import World
 
@@ -43,3 +51,23 @@ def test_one_more_than_a_limit_is_refused(on_sqlite: Callable[..., World], tmp_p
         members = f"/api/v1/organizations/{made.body['id']}/members"
         refused = owner.post(members, {"email": "second@example.com", "role": "member"})
         assert refused.seen == dotenv_error(422, "limit_exceeded", too_many, limit="pending invitations", maximum="1")
+
+
+def test_one_token_more_than_the_limit_of_its_owner_is_refused(on_sqlite: Callable[..., World], tmp_path: Path) -> None:
+    world = on_sqlite(limits=Limits(api_tokens=2))
+    with fronting(world.deployment.address, tmp_path) as front, front.http() as http:
+        scene = Scene(world, http, front)
+        keys, tokens = "/api/api-keys", scene.v1("/api-keys")
+        limit = "API tokens of an owner in an organization"
+        too_many = f"limit reached: at most 2 {limit}"
+        for name in ("first", "second"):
+            assert scene.as_owner.post(keys, {"name": name}, **scene.here).seen == (201, new_api_key(name=name))
+            assert scene.as_owner.post(tokens, {"name": name, "abilities": ["*"]}).seen == (201, dotenv_new_key(name=name))
+        assert scene.as_owner.post(keys, {"name": "x"}, **scene.here).seen == daytona_error(403, keys, too_many)
+        refused = scene.as_owner.post(tokens, {"name": "x", "abilities": ["*"]})
+        assert refused.seen == dotenv_error(422, "limit_exceeded", too_many, limit=limit, maximum="2")
+
+        # Others have keys of their own, and whoever ends one may make another.
+        assert scene.by(scene.member).post(keys, {"name": "x"}, **scene.here).seen == (201, new_api_key(name="x"))
+        assert scene.as_owner.delete(f"{keys}/first", **scene.here).seen == (204, None)
+        assert scene.as_owner.post(keys, {"name": "x"}, **scene.here).seen == (201, new_api_key(name="x"))

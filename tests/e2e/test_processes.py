@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from e2e.commands import Process, Shell
-from e2e.shapes import ULID, UUID, dotenv_error, exactly, organization
+from e2e.shapes import ULID, UUID, dotenv_error, exactly, organization, secret
 from support.engines import Engines
 from support.gateway import eventually
 
@@ -69,9 +69,10 @@ def check_demo(shell: Shell, demo: dict[str, Any], data: Path) -> None:
     person = {"user_id": ULID, "personal_organization_id": ULID}
     assert demo == {
         "organization_id": ULID,
-        "owner": person | {"email": "owner@example.com", "token": demo["owner"]["token"]},
-        "member": person | {"email": "member@example.com", "token": demo["member"]["token"]},
-        "organization_token": demo["organization_token"],
+        "owner": person | {"email": "owner@example.com", "token": secret("usr")},
+        "member": person | {"email": "member@example.com", "token": secret("usr")},
+        "organization_token": secret("org"),
+        "platform_token": secret("plt"),
     }
     personal, shared = organization(name="Personal", personal=exactly(True)), organization(name="Demo", id=UUID)
     with shell.http() as http:
@@ -79,6 +80,8 @@ def check_demo(shell: Shell, demo: dict[str, Any], data: Path) -> None:
             assert http.bearing(demo[name]["token"]).get(LIST).seen == (200, [personal, shared])
         assert http.bearing(demo["organization_token"]).get(LIST).seen == (200, [shared])
         users = http.bearing(demo["owner"]["token"]).get(f"{LIST}/{demo['organization_id']}/users").body
+        current = http.bearing(demo["platform_token"]).get("/api/api-keys/current")
+        assert current.body["value"] == f"{demo['platform_token'][:12]}{'*' * 20}"
     assert {each["email"]: each["role"] for each in users} == {"owner@example.com": "owner", "member@example.com": "member"}
 
 

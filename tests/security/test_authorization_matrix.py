@@ -7,25 +7,54 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import grpc
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
 from support.cast import Player, Players, cast
-from support.descriptors import access_of, is_change, is_core, is_scoped, label, methods, path, registered_paths
-from support.oracle import ACCESS_REASONS, Facts, Refusal, may_have_lost_its_organization, verdict
+from support.descriptors import (
+    access_of,
+    header_of,
+    is_change,
+    is_core,
+    is_scoped,
+    label,
+    methods,
+    names_an_organization,
+    path,
+    registered_paths,
+)
+from support.oracle import (
+    ACCESS_REASONS,
+    ORGANIZATION,
+    PLATFORM,
+    USER,
+    USER_IN_ORGANIZATION,
+    Facts,
+    Refusal,
+    judged_there,
+    may_have_lost_its_organization,
+    verdict,
+)
 from support.rpc import Refused
+from support.sign_in import Office
 from support.stage import Stage
 from support.world import World
 
 from tenantry.policy.v1 import policy_pb2
 from tenantry_server import bootstrap
-from tenantry_server.domain.organizations import OrganizationState
-from tenantry_server.domain.principal import Requirement
+from tenantry_server.domain import principal
+from tenantry_server.domain.organizations import Organization, OrganizationState
+from tenantry_server.domain.permissions import Catalog
+from tenantry_server.domain.principal import OPERATOR, Principal, Requirement
 from tenantry_server.rpc.interceptor import Interceptor
 from tenantry_server.rpc.interceptors import Authorization
 from tenantry_server.rpc.policy import INFRASTRUCTURE
+from tenantry_server.services import own_tokens
+from tenantry_server.store import transactions
+from tenantry_server.store.database import Database
 
 # What an access that was granted never ends in.
 _BROKEN = {
@@ -35,6 +64,12 @@ _BROKEN = {
     grpc.StatusCode.UNIMPLEMENTED,
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+# Methods of dialects that are there for fewer kinds of principal than their core methods: they answer with a person, or with
+# a person or an organization.
+_NARROWER = {
+    "rest.daytona.UserService.GetAuthenticatedUser": {USER, USER_IN_ORGANIZATION},
+    "rest.dotenv.UserService.GetCurrentPrincipal": {USER, USER_IN_ORGANIZATION, ORGANIZATION},
 }
 
 
@@ -61,20 +96,20 @@ class Matrix:
 
     def violations(self, method: MethodDescriptor) -> Iterator[Violation]:
         """The cells of a method that are not as they should be."""
-        required = frozenset(access_of(method).permissions)
         for state in OrganizationState:
-            for player in cast(required):
+            for player in cast(access_of(method), signs_in=isinstance(self._world, Office)):
                 yield from self._cell(method, player, state)
 
     def _cell(self, method: MethodDescriptor, player: Player, state: OrganizationState) -> Iterator[Violation]:
         players = self._stage(state)
         token, facts = players.credential(player)
-        expected = verdict(access_of(method), facts, state.value, players.here)
+        expected = verdict(_declared(method), facts, state.value, players.here)
         if expected is None and _would_change_the_stage(method):
             players = Players(Stage(self._world, state))
             token, facts = players.credential(player)
         answer = self._answer(method, players, token)
-        if not _is_as_expected(expected, answer, facts, state):
+        judgement = _Judgement(method, facts, state, players.here)
+        if not judgement.accepts(expected, answer):
             yield Violation(label(method), player.name, state.value, expected, answer)
 
     def _stage(self, state: OrganizationState) -> Players:
@@ -91,24 +126,49 @@ class Matrix:
         return None
 
 
+def _declared(method: MethodDescriptor) -> policy_pb2.Access:
+    """The declared access; of a dialect's method that is there for fewer, that which is left."""
+    declared = access_of(method)
+    if (kinds := _NARROWER.get(label(method))) is None:
+        return declared
+    assert kinds < set(declared.principals)
+    return policy_pb2.Access(level=declared.level, permissions=declared.permissions, principals=kinds)
+
+
 def _would_change_the_stage(method: MethodDescriptor) -> bool:
     """Changes of the core API are made with validate_only; those of a dialect happen."""
-    return is_change(method) and is_scoped(method) and not is_core(method)
+    return is_change(method) and not is_core(method) and (is_scoped(method) or bool(header_of(method)))
 
 
-def _is_as_expected(expected: Refusal | None, answer: Refused | None, facts: Facts, state: OrganizationState) -> bool:
-    if expected is not None:
-        seen = answer and Refusal(answer.code, answer.reason, tuple(sorted(answer.metadata.items())))
-        return seen == expected
-    if answer is None:
-        return True
-    if answer.seen == (
-        grpc.StatusCode.PERMISSION_DENIED,
-        "ORGANIZATION_NOT_ACCESSIBLE",
-        {"organization_id": facts.bound_to},
-    ):
-        return may_have_lost_its_organization(facts, state.value)
-    return answer.code not in _BROKEN and answer.reason not in ACCESS_REASONS
+@dataclass(frozen=True)
+class _Judgement:
+    """Whether an answer is what may be answered to a caller."""
+
+    method: MethodDescriptor
+    caller: Facts
+    state: OrganizationState
+    here: str
+
+    def accepts(self, expected: Refusal | None, answer: Refused | None) -> bool:
+        """Whether the answer fits what is expected of access alone."""
+        seen = None if answer is None else Refusal(answer.code, answer.reason, tuple(sorted(answer.metadata.items())))
+        if expected is not None:
+            return seen == expected
+        if names_an_organization(self.method):
+            is_header = bool(header_of(self.method))
+            may, refusals = judged_there(access_of(self.method), self.caller, self.state.value, self.here, as_bound=is_header)
+            return seen in refusals or (_is_answered(answer) and (may or seen is not None))
+        return _is_answered(answer) or self._has_lost_its_organization(answer)
+
+    def _has_lost_its_organization(self, answer: Refused | None) -> bool:
+        lost = (grpc.StatusCode.PERMISSION_DENIED, "ORGANIZATION_NOT_ACCESSIBLE", {"organization_id": self.caller.bound_to})
+        is_told = answer is not None and answer.seen == lost
+        return is_told and may_have_lost_its_organization(self.caller, self.state.value, self.here)
+
+
+def _is_answered(answer: Refused | None) -> bool:
+    """Whether access was granted, for all that the answer tells."""
+    return answer is None or (answer.code not in _BROKEN and answer.reason not in ACCESS_REASONS)
 
 
 @pytest.fixture(scope="session")
@@ -118,9 +178,9 @@ def matrices() -> dict[str, Matrix]:
 
 
 @pytest.fixture
-def matrix(world: World, matrices: dict[str, Matrix]) -> Matrix:
-    """The matrix of the shared server."""
-    return matrices.setdefault(world.deployment.url, Matrix(world))
+def matrix(office: Office, matrices: dict[str, Matrix]) -> Matrix:
+    """The matrix of the shared server that people also sign in to."""
+    return matrices.setdefault(office.deployment.url, Matrix(office))
 
 
 @pytest.mark.parametrize("method", methods(), ids=label)
@@ -170,11 +230,18 @@ def _unnoticed(world: World, expected: list[MethodDescriptor]) -> list[str]:
     return [method.full_name for method in expected if next(matrix.violations(method), None) is None]
 
 
+def _is_for_some(method: MethodDescriptor) -> bool:
+    """Whether some kinds of principal are named, and not all of them."""
+    named = set(access_of(method).principals)
+    return bool(named) and named != {USER, USER_IN_ORGANIZATION, ORGANIZATION, PLATFORM}
+
+
 def test_control_without_authorization_the_matrix_finds_violations(deploy_own: Callable[..., World]) -> None:
     def is_guarded_there_alone(method: MethodDescriptor) -> bool:
-        declared = access_of(method)
-        # A scoped change asks for access again inside its transaction, so a missing interceptor shows in its principals alone.
-        return bool(declared.principals or (declared.permissions and not (is_scoped(method) and is_change(method))))
+        # A change of an organization or of platform tokens asks for access again inside its transaction, so a missing
+        # interceptor shows in its principals alone.
+        asks_again = is_change(method) and (is_scoped(method) or method.containing_service.name == "PlatformTokenService")
+        return _is_for_some(method) or bool(access_of(method).permissions and not asks_again)
 
     expected = [method for method in methods() if is_guarded_there_alone(method)]
     levels = {access_of(method).level for method in methods()} - {policy_pb2.ACCESS_LEVEL_PUBLIC}
@@ -197,7 +264,20 @@ def test_control_without_ensure_principal_the_matrix_finds_violations(
     monkeypatch.setattr(Requirement, "ensure_principal", lambda *_: None)
 
     def is_guarded_by_kind_or_credential(method: MethodDescriptor) -> bool:
-        declared = access_of(method)
-        return bool(declared.principals or (declared.permissions and not is_scoped(method)))
+        return _is_for_some(method) or bool(access_of(method).permissions and not is_scoped(method))
 
     assert _unnoticed(world, [method for method in methods() if is_guarded_by_kind_or_credential(method)]) == []
+
+
+def test_control_without_access_to_the_named_organization_the_matrix_finds_violations(
+    deploy_own: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def everything(database: Database, catalog: Catalog, caller: Principal, organization: Organization, now: datetime) -> Any:
+        return principal.access(catalog, OPERATOR, organization, member_role=None, roles=())
+
+    world = deploy_own()
+    for module in (own_tokens, transactions):
+        monkeypatch.setattr(module, "access_of", everything)
+    expected = {"ApiTokenService.CreateMyApiToken", "ApiTokenService.GetCurrentApiToken"}
+    expected |= {"rest.daytona.ApiKeyService.CreateApiKey", "rest.daytona.ApiKeyService.ListApiKeys"}
+    assert _unnoticed(world, [method for method in methods() if label(method) in expected]) == []

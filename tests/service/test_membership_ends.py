@@ -2,6 +2,7 @@
 
 import pytest
 from grpc import StatusCode
+from support.tokens import INVALID_CREDENTIAL, MINE, inaccessible, is_good, mine, missing, ours, unknown
 from support.world import AUDITOR, OWNER, World
 
 from tenantry_server.domain import ids
@@ -15,10 +16,8 @@ def test_everything_is_gone_at_once(world: World, end: str) -> None:
     ana = world.person()
     acme = world.organization(ana)
     bo = world.member(acme, ana, AUDITOR)
-    bound, narrow = (
-        world.token(bo, **options) for options in ({"organization_id": acme.id}, {"permissions": ["audit-log:read"]})
-    )
-    clients = [bo.rpc, world.client(bound), world.client(narrow)]
+    narrow, bound = mine(world, bo.rpc, "audit-log:read").rpc, mine(world, bo.rpc, bound_to=acme).rpc
+    clients = [bo.rpc, narrow, bound]
     assert all(client(AUDIT, organization_id=acme.id).events for client in clients)
     before = world.revision(acme.id)
     if end == "removed":
@@ -26,10 +25,10 @@ def test_everything_is_gone_at_once(world: World, end: str) -> None:
     else:
         answer = bo.rpc(LEAVE, organization_id=acme.id)
     assert answer.revision == before + 1
-    for client in clients:
-        refusal = client.refusal(AUDIT, organization_id=acme.id)
-        expected = (StatusCode.PERMISSION_DENIED, "ORGANIZATION_NOT_ACCESSIBLE", {"organization_id": acme.id})
-        assert refusal.seen == expected
+    for client in (bo.rpc, narrow):
+        assert client.refusal(AUDIT, organization_id=acme.id).seen == inaccessible(acme.id)
+        assert is_good(client)
+    assert bound.refusal(AUDIT, organization_id=acme.id).seen == INVALID_CREDENTIAL
     assert ana.rpc.refusal(GET, organization_id=acme.id, user_id=bo.id).reason == "MEMBER_NOT_FOUND"
     assert world.breaches() == []
 
@@ -38,13 +37,45 @@ def test_who_comes_back_has_what_they_are_given_then(world: World) -> None:
     ana = world.person()
     acme = world.organization(ana)
     bo = world.member(acme, ana, AUDITOR, role=OWNER)
-    bound = world.client(world.token(bo, organization_id=acme.id))
+    narrow = mine(world, bo.rpc, "audit-log:read").rpc
     ana.rpc(REMOVE, organization_id=acme.id, user_id=bo.id)
     member = world.join(acme, ana, bo)
     assert (member.role, list(member.assigned_roles)) == (2, [])
-    for client in (bo.rpc, bound):
-        refusal = client.refusal(AUDIT, organization_id=acme.id)
-        assert refusal.seen == (StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING", {"permissions": "audit-log:read"})
+    for client in (bo.rpc, narrow):
+        assert client.refusal(AUDIT, organization_id=acme.id).seen == missing("audit-log:read")
+
+
+@pytest.mark.parametrize("end", ["removed", "left"])
+def test_tokens_that_are_bound_end_for_good_and_no_others(world: World, end: str) -> None:
+    ana, bo = world.person(), world.person()
+    acme, birch = world.organization(ana), world.organization(bo)
+    world.join(acme, ana, bo, role=OWNER)
+    bound = [mine(world, bo.rpc, bound_to=acme), mine(world, bo.rpc, "sandbox:read", bound_to=acme)]
+    others = [mine(world, bo.rpc), mine(world, bo.rpc, bound_to=birch), mine(world, ana.rpc, bound_to=acme)]
+    others += [ours(world, bo.rpc, acme)]
+    if end == "left":
+        bo.rpc(LEAVE, organization_id=acme.id)
+    else:
+        ana.rpc(REMOVE, organization_id=acme.id, user_id=bo.id)
+    for made in bound:
+        assert bo.rpc.refusal(MINE.format("Get"), api_token_id=made.id).seen == unknown(made.id)
+    world.join(acme, ana, bo, role=OWNER)
+    assert [is_good(made.rpc) for made in bound] == [False, False]
+    assert [is_good(made.rpc) for made in others] == [True] * 4
+    for made in (*bound, *others):
+        listed = {token.id for token in ana.rpc("ApiTokenService.ListApiTokens", organization_id=acme.id).api_tokens}
+        assert (made.id in listed) == (made not in (*bound, others[1]))
+    assert world.breaches() == []
+
+
+def test_token_that_is_bound_leaves_with_the_membership_that_it_ends(world: World) -> None:
+    ana = world.person()
+    acme = world.organization(ana)
+    bo = world.member(acme, ana)
+    bound = mine(world, bo.rpc, bound_to=acme)
+    assert bound.rpc(LEAVE, organization_id=acme.id)
+    assert not is_good(bound.rpc)
+    assert is_good(bo.rpc)
 
 
 def test_removing_oneself_is_leaving(world: World) -> None:

@@ -1,11 +1,18 @@
 """API tokens: which credentials are accepted, until when, and that nothing tells their secrets."""
 
+import hashlib
+import re
+import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from grpc import StatusCode
-from support.rpc import Client
+from support import raw
+from support.rpc import Client, Refused
+from support.sql import Heard
+from support.tokens import MINE, OURS, PLATFORM, Made, is_good, mine, ours, platforms
 from support.world import MILLISECOND, World
 
 from tenantry_server.domain import call as calls
@@ -87,6 +94,99 @@ def test_malformed_and_unknown_secrets_are_refused_alike(world: World) -> None:
     ]
     for secret in wrong:
         ensure_invalid(world.client(secret))
+
+
+@pytest.mark.parametrize("size", [1_000, 16_000])
+@pytest.mark.parametrize("start", ["tnt_usr_", "eyJ.a.", ""])
+def test_long_nonsense_is_refused(world: World, size: int, start: str) -> None:
+    ensure_invalid(world.client((start + "0" * size)[:size]))
+    ensure_invalid(world.client(world.person().token + "0" * size))
+
+
+def test_nonsense_that_no_call_can_carry_harms_nobody(world: World) -> None:
+    """The transport refuses it, before the server sees it."""
+    ana = world.person()
+    with pytest.raises(Refused) as refused:
+        world.client("tnt_usr_" + "0" * (256 << 10))(CURRENT)
+    assert refused.value.code in (StatusCode.RESOURCE_EXHAUSTED, StatusCode.INTERNAL, StatusCode.UNAVAILABLE)
+    assert ana.rpc(CURRENT).id == ana.personal_organization_id
+
+
+Maker = Callable[[World], tuple[Made, Made]]
+
+
+def _persons(world: World) -> tuple[Made, Made]:
+    """A token, and the same one rotated."""
+    ana = world.person()
+    made = mine(world, ana.rpc)
+    return made, _rotated(world, ana.rpc, MINE, api_token_id=made.id)
+
+
+def _organizations(world: World) -> tuple[Made, Made]:
+    ana = world.person()
+    acme = world.organization(ana)
+    made = ours(world, ana.rpc, acme)
+    return made, _rotated(world, ana.rpc, OURS, api_token_id=made.id, organization_id=acme.id)
+
+
+def _platforms(world: World) -> tuple[Made, Made]:
+    client = world.platform()
+    made = platforms(world, client)
+    return made, _rotated(world, client, PLATFORM, api_token_id=made.id)
+
+
+def _rotated(world: World, client: Client, service: str, **fields: str) -> Made:
+    answer = client(service.format("Rotate"), **fields, overlap=timedelta(hours=1))
+    return Made(answer.api_token, answer.secret, world.client(answer.secret))
+
+
+every_kind = pytest.mark.parametrize(("kind", "make"), [("usr", _persons), ("org", _organizations), ("plt", _platforms)])
+
+
+@every_kind
+def test_secret_has_the_form_that_scanners_look_for_and_a_good_checksum(world: World, kind: str, make: Maker) -> None:
+    for made in make(world):
+        assert re.fullmatch(r"tnt_(usr|org|plt)_[0-9A-Za-z]{49}", made.secret)
+        assert made.secret.startswith(f"tnt_{kind}_")
+        assert made.secret.endswith(checksum(made.secret[:-6]))
+        assert made.token.hint == made.secret[:12]
+        assert is_good(made.rpc)
+
+
+@every_kind
+def test_only_the_digest_of_a_secret_is_kept(world: World, kind: str, make: Maker) -> None:
+    first, second = make(world)
+    kept = repr(raw.snapshot(world.deployment.url))
+    for made in (first, second):
+        assert hashlib.sha256(made.secret.encode()).hexdigest() in kept
+        assert made.secret[12:] not in kept
+        assert made.secret[8:-6] not in kept
+
+
+@every_kind
+def test_right_beginning_with_a_wrong_rest_is_refused_like_anything_else(world: World, kind: str, make: Maker) -> None:
+    """The look-up is by digest: nothing is compared character by character, so nothing can be guessed by its time."""
+    made, _ = make(world)
+    strangers = mint(TokenKind(kind))
+    heard = []
+    for kept in (12, 30, 50, len(made.secret) - 7):
+        body = (made.secret[:kept] + strangers[kept:])[:-6]
+        body = swapped(body, -1) if body == made.secret[:-6] else body
+        with Heard(world.deployment.database) as statements:
+            ensure_invalid(world.client(body + checksum(body)))
+        heard.append(statements.statements)
+    with Heard(world.deployment.database) as statements:
+        ensure_invalid(world.client(strangers))
+    assert heard == [statements.statements] * 4
+    (select,) = statements.statements
+    assert re.search(r'WHERE \("\w+"\."digest" = (\?|%s)\)$', select)
+
+
+def checksum(body: str) -> str:
+    """The CRC-32 in base62, as the documentation says."""
+    digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    number = zlib.crc32(body.encode())
+    return "".join(digits[number // 62**place % 62] for place in reversed(range(6)))
 
 
 def test_token_expires_to_the_millisecond(world: World) -> None:

@@ -11,6 +11,7 @@ from tenantry.policy.v1 import policy_pb2
 from tenantry_server.domain.tokens import TokenKind, mint
 
 from .oracle import ORGANIZATION, PLATFORM, USER_IN_ORGANIZATION, Credential, Facts, grantable, permissions_file
+from .sign_in import Office
 from .stage import Stage
 from .world import OWNER, Person
 
@@ -76,6 +77,11 @@ class Players:
             token = provision(*owner, lifetime=timedelta(seconds=1))
         return token, Facts(Credential.BAD)
 
+    def signed_in(self) -> Person:
+        """Somebody who comes with a token of an identity provider."""
+        assert isinstance(self.world, Office)
+        return self.world.stranger().person()
+
     @property
     def here(self) -> str:
         """The stage's organization."""
@@ -87,11 +93,15 @@ class Players:
         return str(self.world.organization(self.stage.owner, "Another").id)
 
 
-def cast(declared: policy_pb2.Access) -> Iterator[Player]:
-    """Everybody who might call a method that declares this access."""
+def cast(declared: policy_pb2.Access, *, signs_in: bool = False) -> Iterator[Player]:
+    """Everybody who might call a method that declares this access; `signs_in`: on a server that trusts identity providers."""
     required, is_platforms = frozenset(declared.permissions), declared.level == policy_pb2.ACCESS_LEVEL_PLATFORM
     yield from _tenants(frozenset() if is_platforms else required)
     yield from _operators(required if is_platforms else frozenset())
+    if signs_in:
+        yield Player("a token that no provider signed", lambda _: ("e30.e30.e30", Facts(Credential.BAD)))
+        yield Player("an outsider who signed in", lambda on: (on.signed_in().token, Facts()))
+        yield Player("an owner who signed in", _owner_signed_in)
 
 
 def _operators(required: frozenset[str]) -> Iterator[Player]:
@@ -115,7 +125,7 @@ def _tenants(required: frozenset[str]) -> Iterator[Player]:
     yield Player("an expired token of the owner", lambda on: on.expired(on.world.token, on.stage.owner))
     yield Player("an outsider", lambda on: (on.stage.stranger.token, Facts()))
     yield Player("a former member", _former)
-    yield Player("a former member's token for here", lambda on: _former(on, on.here))
+    yield Player("a former member's token for here", lambda on: (_former(on, on.here)[0], Facts(Credential.BAD)))
     yield Player("a member", lambda on: (on.stage.member.token, Facts(member_role="member")))
     yield Player("a member's token for here", _member_here)
     for name in _SYSTEM_ROLES:
@@ -160,12 +170,18 @@ def _former(on: Players, bound_to: str = "") -> Made:
     person = on.member(frozenset())
     token = on.world.token(person, organization_id=bound_to)
     on.stage.owner.rpc("MemberService.RemoveMember", organization_id=on.here, user_id=person.id)
-    return token, Facts(kind=USER_IN_ORGANIZATION if bound_to else Facts().kind, bound_to=bound_to)
+    return token, Facts()
 
 
 def _member_here(on: Players) -> Made:
     token = on.world.token(on.stage.member, organization_id=on.here)
     return token, Facts(kind=USER_IN_ORGANIZATION, bound_to=on.here, member_role="member")
+
+
+def _owner_signed_in(on: Players) -> Made:
+    person = on.signed_in()
+    on.world.join(on.stage.organization, on.stage.owner, person, role=OWNER)
+    return person.token, Facts(member_role="owner")
 
 
 def _unverified(on: Players) -> Made:

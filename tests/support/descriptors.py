@@ -82,8 +82,11 @@ def is_platform(method: MethodDescriptor) -> bool:
 
 
 def names_an_organization(method: MethodDescriptor) -> bool:
-    """Whether a caller who is judged as such can still name an organization: in a field, or in a header."""
-    return not is_scoped(method) and "organization_id" in method.input_type.fields_by_name
+    """Whether a caller who is judged as such can still name an organization: in a field, in a header, or by a token of theirs
+    that is bound to it.
+    """
+    is_free = access_of(method).level == policy_pb2.ACCESS_LEVEL_AUTHENTICATED
+    return is_free and not {"organization_id", "api_token_id"}.isdisjoint(method.input_type.fields_by_name)
 
 
 def shows_a_secret(method: MethodDescriptor) -> bool:

@@ -17,12 +17,16 @@ from tenantry_server.bootstrap import SERVICE_NAMES, Services
 from tenantry_server.domain import call as calls
 from tenantry_server.domain import ids, tokens
 from tenantry_server.domain.call import Call
+from tenantry_server.domain.principal import Level
 from tenantry_server.rpc import policy
+from tenantry_server.rpc.api_tokens import ApiTokensServicer
 from tenantry_server.rpc.audit import AuditServicer
 from tenantry_server.rpc.invitations import InvitationsServicer
 from tenantry_server.rpc.members import MembersServicer
 from tenantry_server.rpc.organizations import OrganizationsServicer
+from tenantry_server.rpc.platform_tokens import PlatformTokensServicer
 from tenantry_server.rpc.roles import RolesServicer
+from tenantry_server.rpc.users import UsersServicer
 from tenantry_server.store.standings import authenticate
 
 from .descriptors import core_methods, path
@@ -81,6 +85,9 @@ class Desk:
             "MemberService": MembersServicer(services.members),
             "InvitationService": InvitationsServicer(services.invitations),
             "AuditService": AuditServicer(services.audit),
+            "UserService": UsersServicer(services.users, services.departures, services.erasure, services.who_am_i),
+            "ApiTokenService": ApiTokensServicer(services.api_tokens, services.own_tokens),
+            "PlatformTokenService": PlatformTokensServicer(services.platform_tokens),
         }
         described = {method.containing_service.name: method.containing_service for method in core_methods()}
         self._server = grpc_testing.server_from_dictionary(
@@ -100,6 +107,15 @@ class Desk:
         token = self.services.api_tokens.provision(calls.operator("test"), organization_id=organization.id)
         return Somebody(self, token.secret, organization.id)
 
+    def operator(self, *permissions: str) -> Somebody:
+        """A platform token; one that narrows nothing, unless permissions are named."""
+        token = self.services.platform_tokens.provision(calls.operator("test"), permissions=permissions or None)
+        return Somebody(self, token.secret, token.id)
+
+    def with_token(self, secret: str) -> Somebody:
+        """Whoever has a token."""
+        return Somebody(self, secret)
+
     def call(self, token: str, name: str, request: Any) -> Any:
         """What a method answers. Raises what it raises."""
         method = method_of(name)
@@ -111,12 +127,13 @@ class Desk:
         return answer
 
     def _prepare(self, token: str, method: str, request: Any) -> Call:
-        store, organization_id = self.services.store, ids.find_or_nil(getattr(request, "organization_id", ""))
+        store, requirement = self.services.store, self._policies[method].requirement
+        organization_id = ids.find_or_nil(request.organization_id) if requirement.level is Level.SCOPED else ""
         known = authenticate(store.database, store.catalog, str(tokens.digest(token)), organization_id, store.clock.now())
         assert known is not None
         return Call(
             method=method,
-            requirement=self._policies[method].requirement,
+            requirement=requirement,
             caller=known.principal,
             organization_id=organization_id,
             access=known.access,

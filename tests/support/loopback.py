@@ -18,10 +18,12 @@ SERVICE = "tenantry.synthetic.Echo"
 PUBLIC = Requirement(level=Level.PUBLIC, kinds=frozenset(PrincipalKind))
 
 
-def policies(requirement: Requirement = PUBLIC, *, is_change: bool = False) -> dict[str, MethodPolicy]:
+def policies(
+    requirement: Requirement = PUBLIC, *, is_change: bool = False, organization_header: str = ""
+) -> dict[str, MethodPolicy]:
     """One policy for the methods of every shape."""
     return {
-        path: MethodPolicy(path, path[1:].replace("/", "."), requirement, is_change)
+        path: MethodPolicy(path, path[1:].replace("/", "."), requirement, is_change, organization_header)
         for path in (f"/{SERVICE}/{shape}" for shape in SHAPES)
     }
 

@@ -122,9 +122,9 @@ def judged_there(
     return True, {refusal for refusal in refusals if refusal}
 
 
-def may_have_lost_its_organization(caller: Facts, state: str) -> bool:
+def may_have_lost_its_organization(caller: Facts, state: str, organization_id: str) -> bool:
     """Whether the caller's token is bound to an organization that is gone, as far as the caller is concerned."""
-    return bool(caller.bound_to) and (state == "deleted" or (caller.kind != ORGANIZATION and not caller.member_role))
+    return caller.bound_to == organization_id and state == "deleted"
 
 
 def _kinds(declared: policy_pb2.Access) -> set[int]:

@@ -11,6 +11,7 @@ from tenantry_server.domain.membership import Member
 from tenantry_server.domain.organizations import Organization, OrganizationState
 from tenantry_server.domain.principal import Access
 from tenantry_server.domain.roles import MemberRole, Role
+from tenantry_server.domain.tokens import ApiToken, TokenKind
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 CATALOG = load_catalog()
@@ -75,6 +76,26 @@ def invitation(**given: Any) -> Invitation:
         "update_time": NOW,
     }
     return Invitation(**values | given)
+
+
+def api_token(*permissions: str, **given: Any) -> ApiToken:
+    """A token of a person, bound to the organization, that never expires; without permissions one that narrows nothing."""
+    values: dict[str, Any] = {
+        "id": "T",
+        "kind": TokenKind.USER,
+        "name": "Token",
+        "description": "",
+        "user_id": "U",
+        "organization_id": HERE,
+        "creator_id": "U",
+        "hint": "tnt_usr_abcd",
+        "permissions": permissions or None,
+        "expire_time": None,
+        "revision": 1,
+        "create_time": NOW,
+        "update_time": NOW,
+    }
+    return ApiToken(**values | given)
 
 
 def access(*permissions: str, **given: Any) -> Access:

@@ -6,12 +6,15 @@ What the tokens say is made up here; that real ones say it is another layer's bu
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import grpc
 import pytest
 
 from tenantry_server.bootstrap import Server
@@ -110,6 +113,15 @@ class Office(World):
         )
         return Stranger(self, claims)
 
+    @contextmanager
+    def without_providers(self) -> Iterator[Callable[[str], Client]]:
+        """Another server of the same database, which trusts nobody; makes clients of it by their credentials."""
+        server = Server(self.services, address="127.0.0.1:0")
+        server._server.start()
+        with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+            yield lambda token: Client(channel, token)
+        server._server.stop(grace=1).wait()
+
 
 def patiently(act: Callable[[], Any]) -> Callable[[], Any]:
     """The act, repeated for as long as the server's queue has no room for so many."""
@@ -121,6 +133,7 @@ def patiently(act: Callable[[], Any]) -> Callable[[], Any]:
             except Refused as refusal:
                 if refusal.message != _FULL:
                     raise
+                time.sleep(0.01)
 
     return run
 

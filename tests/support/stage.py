@@ -12,7 +12,7 @@ from tenantry_server.domain import call as calls
 from tenantry_server.domain.organizations import OrganizationState
 from tenantry_server.domain.tokens import ApiToken
 
-from .descriptors import access_of, is_platform, reference_of
+from .descriptors import access_of, is_platform, label, reference_of
 from .requests import Objects, build
 from .rpc import Client, Refused
 from .world import OWNER, World
@@ -20,6 +20,9 @@ from .world import OWNER, World
 # What the stage's role and tokens grant: what every member holds, so that whoever may grant anything may grant this.
 HARMLESS = "sandbox:read"
 KEY = "Key"
+# Changes that are told in two trails, by an event each: of a user who leaves the organization that they alone own, and of
+# one who is removed from the trail that is theirs, and then from the platform's, by a change each.
+_TOLD_TWICE = {"UserService.DeleteUser", "UserService.EraseUser"}
 
 
 class Stage:
@@ -44,13 +47,15 @@ class Stage:
         self._enter(state)
 
     def _make_tokens(self) -> None:
-        provision, here = self.world.services.api_tokens.provision, {"organization_id": self.organization.id, "permissions": [HARMLESS]}
-        self.api_token = provision(calls.operator("test"), **here)
-        self.own_token = provision(calls.operator("test"), user_id=self.owner.id, name=KEY, **here)
-        self.members_token = provision(calls.operator("test"), user_id=self.member.id, name=KEY, **here)
+        provision, here = self.world.services.api_tokens.provision, self.organization.id
+        owned = {"organization_id": here, "permissions": [HARMLESS]}
+        self.api_token = provision(calls.operator("test"), **owned)
+        self.own_token = provision(calls.operator("test"), user_id=self.owner.id, name=KEY, **owned)
+        self.members_token = provision(calls.operator("test"), user_id=self.member.id, name=KEY, **owned)
         made = self.world.services.platform_tokens.provision(calls.operator("test"), permissions=["user:read"])
         self.platform_token: ApiToken = made
-        self.operator = self.world.platform()
+        self.operator_token = self.world.platform_token()
+        self.operator = self.world.client(self.operator_token)
 
     def _make_users(self) -> None:
         self.user = self.world.person("user")
@@ -132,6 +137,11 @@ def state_for(method: MethodDescriptor) -> OrganizationState:
 def _is_object(field: FieldDescriptor) -> bool:
     """Whether an id names what changes: an object of the organization, or what belongs to the caller or the operator."""
     return bool(reference_of(field)) or field.name in ("user_id", "api_token_id")
+
+
+def events_of(method: MethodDescriptor) -> int:
+    """How many events a change has: one for each organization, or the platform, that it is a change of."""
+    return 2 if label(method) in _TOLD_TWICE else 1
 
 
 def outcome(client: Client, method: MethodDescriptor, request: Any, **options: Any) -> Any:

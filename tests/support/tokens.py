@@ -1,4 +1,4 @@
-"""API tokens made over the API: their message, their secret, and a client that uses it; and how calls about them are refused."""
+"""API tokens made over the API: their message, their secret and a client that uses it; and how calls about them are refused."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 
 import grpc
 
-from tenantry_server.domain import call as calls
-
+from .interleave import outcome
 from .raw import connect
 from .rpc import Client, Refused
 from .world import World, fresh
@@ -58,12 +57,6 @@ def _made(world: World, maker: Client, service: str, permissions: Sequence[str],
     return Made(answer.api_token, answer.secret, world.client(answer.secret))
 
 
-def operator(world: World, *permissions: str, **more: Any) -> Client:
-    """A client with a platform token that the command line made."""
-    provision = world.services.platform_tokens.provision
-    return world.client(provision(calls.operator("test"), permissions=permissions or None, **more).secret)
-
-
 def own_id(client: Client) -> str:
     """The id of the token that a client uses."""
     return str(client(CURRENT).api_token.id)
@@ -71,12 +64,9 @@ def own_id(client: Client) -> str:
 
 def is_good(client: Client) -> bool:
     """Whether a client's token is accepted."""
-    try:
-        client("UserService.WhoAmI")
-    except Refused as refusal:
-        assert refusal.seen == INVALID_CREDENTIAL
-        return False
-    return True
+    answer = outcome(lambda: client(CURRENT))
+    assert not isinstance(answer, Refused) or answer.seen == INVALID_CREDENTIAL
+    return not isinstance(answer, Refused)
 
 
 def corrupt(world: World, token_id: str, column: str, value: Any) -> None:

@@ -6,13 +6,12 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
-from support.records import NOW, invitation, member, organization, role
+from support.records import NOW, api_token, invitation, member, organization, role
 
 from tenantry_server.domain.audit import changes
 from tenantry_server.domain.membership import Grant
 from tenantry_server.domain.organizations import OrganizationState
 from tenantry_server.domain.roles import MemberRole
-from tenantry_server.domain.tokens import ApiToken, TokenKind
 
 
 def test_only_what_differs_is_told() -> None:
@@ -55,19 +54,24 @@ def test_a_grant_is_a_standing_and_roles() -> None:
 
 
 def test_a_secret_is_never_told() -> None:
-    token = ApiToken(
-        id="T",
-        kind=TokenKind.USER,
-        user_id="U",
-        organization_id="",
-        permissions=("a:read",),
-        expire_time=NOW,
-        create_time=NOW,
-        secret="hunter2",
-    )
+    token = api_token("a:read", secret="hunter2")
     told = changes(None, token)
     assert "secret" not in told
+    assert "hunter2" not in str(told)
     assert told["permissions"] == (None, ["a:read"])
+    assert changes(token, replace(token, secret="hunter3")) == {}
+
+
+def test_of_a_token_all_is_told_but_its_secret_and_whose_it_is_by_kind_and_ids() -> None:
+    before = api_token("a:read", expire_time=NOW)
+    after = replace(before, name="Other", permissions=None, expire_time=None, overlap_end_time=NOW)
+    assert changes(before, after) == {
+        "name": ("Token", "Other"),
+        "permissions": (["a:read"], None),
+        "expire_time": ("2030-01-02T03:04:05.678Z", None),
+        "overlap_end_time": (None, "2030-01-02T03:04:05.678Z"),
+    }
+    assert {"kind", "user_id", "creator_id"} <= changes(None, before).keys()
 
 
 def test_everything_that_is_told_is_json() -> None:

@@ -139,10 +139,19 @@ def test_every_other_route_has_a_timeout() -> None:
 
 
 def test_query_parameters_cannot_override_path_variables() -> None:
-    variables = {name for rpc in methods.read(DESCRIPTORS) for binding in rpc.bindings for name in binding.variables}
-    camel = {"".join(part.title() if index else part for index, part in enumerate(name.split("_"))) for name in variables}
-    assert "organization_id" in variables
-    assert FILTERS["grpc_json_transcoder"]["ignored_query_parameters"] == sorted(variables | camel)
+    rpcs = methods.read(DESCRIPTORS)
+    variables = {name for rpc in rpcs for binding in rpc.bindings for name in binding.variables}
+    bound = (rpc for rpc in rpcs if rpc.bindings)
+    spellings = {json_name for rpc in bound for name, json_name in rpc.request.items() if name in variables}
+    assert {"organization_id", "organizationId", "user_id", "userId"} <= variables | spellings
+    assert set(FILTERS["grpc_json_transcoder"]["ignored_query_parameters"]) == variables | spellings
+
+
+def test_query_parameters_cannot_stand_for_a_header() -> None:
+    from_header = {(rpc.request[name], name) for rpc in methods.read(DESCRIPTORS) for name in rpc.from_header}
+    assert from_header == {("organizationId", "organization_id")}
+    for spellings in from_header:
+        assert set(spellings) <= set(FILTERS["grpc_json_transcoder"]["ignored_query_parameters"])
 
 
 def test_body_fields_cannot_override_path_variables() -> None:

@@ -21,9 +21,8 @@ from tenantry_server.gateway import Gateway, GatewayError
 def method(name: str, *rules: http_pb2.HttpRule, **changes: Any) -> descriptor_pb2.MethodDescriptorProto:
     """A method of a dialect; `rest` None leaves the option out."""
     rest, output = changes.pop("rest", {"of": "tenantry.v1.S.M"}), changes.pop("output", ".tenantry.rest.daytona.v1.Wrapper")
-    made = descriptor_pb2.MethodDescriptorProto(
-        name=name, input_type=".tenantry.rest.daytona.v1.Request", output_type=output, **changes
-    )
+    changes = {"input_type": ".tenantry.rest.daytona.v1.Request", **changes}
+    made = descriptor_pb2.MethodDescriptorProto(name=name, output_type=output, **changes)
     for rule in rules:
         made.options.Extensions[annotations_pb2.http].MergeFrom(rule)
     if rest is not None:
@@ -48,6 +47,7 @@ def get(path: str) -> http_pb2.HttpRule:
     return http_pb2.HttpRule(get=path)
 
 
+WRAPPER = ".tenantry.rest.daytona.v1.Wrapper"
 PAIR, EMPTY = ".tenantry.rest.daytona.v1.Pair", ".google.protobuf.Empty"
 ROLE = "/api/organizations/{organization_id}/roles/{role_id}"
 REFUSED = {
@@ -73,6 +73,14 @@ REFUSED = {
         descriptor_set(method("A", get(ROLE)), method("B", get("/api/organizations/{organization_id}/roles"))),
         "takes from the query what elsewhere is a path variable: role_id",
     ),
+    "a header for a field that is none": (
+        descriptor_set(method("A", get("/api/x"), rest={"organization_header": "x-o"}, input_type=WRAPPER)),
+        "has an organization_header, but no organization_id",
+    ),
+    "a field from a header that a query could set": (
+        descriptor_set(method("A", get("/api/x"), rest={"organization_header": "x-o"})),
+        "has a field from a header that a query could set too",
+    ),
     "a service of nobody": (descriptor_set(method("A", get(ROLE)), package="tenantry.rest.other.v1"), "is of no dialect"),
 }
 
@@ -88,6 +96,7 @@ def test_render_refuses(reason: str) -> None:
 def test_render_takes_what_differs_from_the_refused_only_there() -> None:
     methods = [
         method("A", get(ROLE), rest={"unwrap": "items", "status": 200}),
+        method("D", get("/api/things/{role_id}"), rest={"organization_header": "x-o"}),
         method("B", http_pb2.HttpRule(delete=ROLE), rest={"status": 204}, output=EMPTY),
         method("C", http_pb2.HttpRule(post="/api/organizations/{organization_id}/roles", body="*"), output=PAIR),
     ]

@@ -35,6 +35,11 @@ def role(**given: Any) -> dict[str, Any]:
         ({"permissions": {"thing:read:all": ""}}, "misspelt"),
         ({"permissions": {"thing_s:read": ""}}, "misspelt"),
         ({"permissions": {"1thing:read": ""}}, "misspelt"),
+        ({"platform": {"thing:read": "again"}}, "'thing:read' is misspelt or defined twice"),
+        ({"permissions": {"plan:read": ""}, "platform": {"plan:read": ""}}, "'plan:read' is misspelt or defined twice"),
+        ({"platform": {"Plan:read": ""}}, "'Plan:read' is misspelt"),
+        ({"platform": {"plan:read": ""}, "implicit": ["plan:read"]}, "implicit names unknown permissions: plan:read"),
+        ({"platform": {"plan:read": ""}, **role(permissions=["plan:read"])}, "role 'Other' cannot grant plan:read"),
         ({"implicit": ["thing:reed", "a:b"]}, "implicit names unknown permissions: a:b, thing:reed"),
         ({"owner_only": ["thing:reed"]}, "owner_only names unknown permissions: thing:reed"),
         (role(id=ID), f"role id '{ID}' is misspelt or defined twice"),
@@ -55,6 +60,21 @@ def test_a_later_source_extends_the_earlier_ones() -> None:
     assert catalog.implicit == {"thing:read", "plan:read"}
     assert catalog.owner_only == {"thing:own"}
     assert sorted(found.name for found in catalog.roles.values()) == ["Other", "Writer"]
+
+
+def test_the_platforms_permissions_are_apart() -> None:
+    catalog = Catalog(BASE, {"platform": {"user:read": "Read users"}}, {"platform": {"user:erase": "Erase users"}})
+    assert catalog.platform == {"user:read", "user:erase"}
+    assert catalog.all == Catalog(BASE).all
+    assert "user:read" not in catalog.permissions
+    with pytest.raises(InvalidRequest) as refusal:
+        catalog.ensure_grantable(["user:read"], field="permissions")
+    assert [(v.field, v.rule) for v in refusal.value.violations] == [("permissions[0]", "UNKNOWN_PERMISSION")]
+
+
+def test_no_permission_of_our_catalog_is_a_tenants_and_the_platforms() -> None:
+    assert CATALOG.platform
+    assert not CATALOG.platform & CATALOG.all
 
 
 def test_an_empty_source_says_nothing() -> None:

@@ -47,6 +47,19 @@ def test_a_permission_that_the_catalog_does_not_have_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
+    ("level", "permission"),
+    [
+        (policy_pb2.ACCESS_LEVEL_SCOPED, "user:read"),
+        (policy_pb2.ACCESS_LEVEL_AUTHENTICATED, "platform-token:read"),
+        (policy_pb2.ACCESS_LEVEL_PLATFORM, "role:read"),
+    ],
+)
+def test_tenants_and_operators_have_permissions_of_their_own(level: policy_pb2.AccessLevel.ValueType, permission: str) -> None:
+    with pytest.raises(PolicyError, match=f"requires unknown permissions: {permission}"):
+        one(ORGANIZATION, access=Access(level=level, permissions=[permission]))
+
+
+@pytest.mark.parametrize(
     "fields",
     [(), (("organization", TEXT, False),), (("organization_id", NUMBER, False),), (("organization_id", TEXT, True),)],
     ids=["absent", "misnamed", "a number", "a list"],
@@ -85,6 +98,21 @@ def test_a_dialect_request_without_its_organization_is_refused() -> None:
     core = Synthetic().method("Core", "Read", ORGANIZATION, access=READ)
     with pytest.raises(PolicyError, match=r"Rest\.Get is scoped, but its request has no organization_id"):
         read(core.method("Rest", "Get", rest=Rest(of="tenantry.synthetic.Core.Read")))
+
+
+def test_a_header_that_names_the_organization_belongs_to_the_dialects_method_alone() -> None:
+    core = Synthetic().method("Core", "Read", ORGANIZATION, access=READ)
+    rest = Rest(of="tenantry.synthetic.Core.Read", organization_header="x-organization")
+    found = read(core.method("Rest", "Get", ORGANIZATION, rest=rest))
+    assert (found["Get"].organization_header, found["Read"].organization_header) == ("x-organization", "")
+
+
+@pytest.mark.parametrize("fields", [(), (("organization_id", NUMBER, False),), (("organization_id", TEXT, True),)])
+def test_a_header_without_a_field_for_the_organization_is_refused(fields: tuple[Field, ...]) -> None:
+    core = Synthetic().method("Core", "Read", access=Access(level=policy_pb2.ACCESS_LEVEL_AUTHENTICATED))
+    rest = Rest(of="tenantry.synthetic.Core.Read", organization_header="x-organization")
+    with pytest.raises(PolicyError, match=r"Rest\.Get has an organization_header, but its request has no organization_id"):
+        read(core.method("Rest", "Get", *fields, rest=rest))
 
 
 def test_a_dialect_method_inherits_what_its_core_method_declares() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -164,3 +165,35 @@ def test_on_the_authenticated_level_the_credential_must_carry_the_permissions(
         with pytest.raises(PermissionMissing) as caught:
             requirement.ensure_principal(person(permissions=narrowed))
         assert caught.value.metadata == {"permissions": missing}
+
+
+@pytest.mark.parametrize(
+    ("narrowed", "missing"),
+    [(None, None), (frozenset({"user:read", "user:update"}), None), (frozenset({"user:read"}), "user:update")],
+)
+def test_on_the_platforms_level_the_credential_must_carry_the_permissions(
+    narrowed: frozenset[str] | None, missing: str | None
+) -> None:
+    kinds = frozenset({PrincipalKind.PLATFORM})
+    requirement = Requirement(level=Level.PLATFORM, permissions=("user:read", "user:update"), kinds=kinds)
+    service = Principal(kind=PrincipalKind.PLATFORM, credential_id="S", permissions=narrowed)
+    if missing is None:
+        requirement.ensure_principal(service)
+    else:
+        with pytest.raises(PermissionMissing) as caught:
+            requirement.ensure_principal(service)
+        assert caught.value.metadata == {"permissions": missing}
+
+
+@pytest.mark.parametrize("who", [person(), person(organization_id=HERE), robot()])
+def test_a_tenant_is_no_operator_whatever_they_carry(who: Principal) -> None:
+    requirement = Requirement(level=Level.PLATFORM, permissions=("user:read",), kinds=frozenset({PrincipalKind.PLATFORM}))
+    with pytest.raises(PrincipalKindNotAllowed) as caught:
+        requirement.ensure_principal(replace(who, kind=kind_of(who), permissions=None))
+    assert caught.value.metadata == {"principal_kind": str(kind_of(who))}
+
+
+def kind_of(who: Principal) -> PrincipalKind:
+    """A person through a token that is bound is another kind than a person."""
+    bound = who.kind is PrincipalKind.USER and who.organization_id
+    return PrincipalKind.USER_IN_ORGANIZATION if bound else who.kind

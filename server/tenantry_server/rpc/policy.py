@@ -86,6 +86,8 @@ def _declared(method: MethodDescriptor, catalog: Catalog, pool: DescriptorPool) 
         raise PolicyError(f"{core.full_name} does not declare who may call it")
     requirement = _requirement(core, catalog)
     _ensure_scoped(method, requirement)
+    if header and not _names_organization(method):
+        raise PolicyError(f"{method.full_name} has an organization_header, but its request has no organization_id")
     is_change = "request_id" in core.input_type.fields_by_name
     names = requirement.permissions
     if is_change and names and all(name.endswith(":read") for name in names):
@@ -117,13 +119,17 @@ def _requirement(core: MethodDescriptor, catalog: Catalog) -> Requirement:
 def _ensure_scoped(method: MethodDescriptor, requirement: Requirement) -> None:
     if requirement.level is not Level.SCOPED:
         return
-    field = method.input_type.fields_by_name.get("organization_id")
-    if field is None or field.type != FieldDescriptor.TYPE_STRING or field.is_repeated:
+    if not _names_organization(method):
         raise PolicyError(f"{method.full_name} is scoped, but its request has no organization_id")
     if method.client_streaming:
         raise PolicyError(f"{method.full_name} is scoped, but its requests come as a stream")
     if not requirement.permissions:
         raise PolicyError(f"{method.full_name} is scoped, but requires no permission")
+
+
+def _names_organization(method: MethodDescriptor) -> bool:
+    field = method.input_type.fields_by_name.get("organization_id")
+    return field is not None and field.type == FieldDescriptor.TYPE_STRING and not field.is_repeated
 
 
 def _path(method: MethodDescriptor) -> str:

@@ -22,7 +22,9 @@ def canonical(address: str, *, field: str) -> str:
 def find_canonical(address: str) -> str:
     """The canonical form, or "" when it is no address."""
     try:
-        checked = validate_email(address.strip(), check_deliverability=False, globally_deliverable=False)
+        # NFC first: some characters come apart into others that no address has.
+        composed = normalize("NFC", address.strip())
+        checked = validate_email(composed, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError:
         return ""
     # Lower case of NFC need not be NFC again.

@@ -13,6 +13,7 @@ from ..domain.clock import isoformat
 from ..domain.errors import (
     EmailNotVerified,
     InvalidRequest,
+    LastOwner,
     LimitExceeded,
     OrganizationNotAccessible,
     OrganizationNotDeleted,
@@ -27,6 +28,7 @@ from ..domain.roles import MemberRole
 from ..store.change import Change
 from ..store.queries import members as member_statements
 from ..store.queries import organizations as statements
+from ..store.queries import users as user_statements
 from ..store.transactions import create
 from ..store.values import milliseconds
 from .assignments import roles_of
@@ -101,12 +103,14 @@ class Organizations(Service):
 
     @changes
     def undelete(self, change: Change) -> Organization:
-        """Brings the deleted organization back as it was."""
+        """Brings the deleted organization back as it was. Raises LastOwner when it would have none."""
         before = change.organization
         if before.state is not OrganizationState.DELETED or before.purge_time is None:
             raise OrganizationNotDeleted(organization_id=before.id)
         if before.purge_time <= change.now:
             raise UndeleteWindowPassed(organization_id=before.id, purge_time=isoformat(before.purge_time))
+        if change.database.row(user_statements.ACTIVE_OWNER, organization_id=before.id) is None:
+            raise LastOwner(organization_id=before.id)  # the last one was deleted meanwhile
         if change.database.row(statements.BUMP_USER, user_id=before.creator_user_id):
             self._ensure_may_own_another(change, before.creator_user_id)
         after = replace(before, state=OrganizationState.ACTIVE, delete_time=None, purge_time=None)

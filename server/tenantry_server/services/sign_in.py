@@ -5,7 +5,7 @@ from dataclasses import replace
 from ..domain.call import Call
 from ..domain.errors import EmailTaken, IdentityTaken, InvalidCredential, UserDeleted
 from ..domain.principal import Known, Principal
-from ..domain.users import Identity, User
+from ..domain.users import Identity, User, UserState
 from ..oidc.claims import Claims
 from ..store.change import Change
 from ..store.queries import users as statements
@@ -71,9 +71,9 @@ class SignIn(Service):
         return self._update(call, before, address, verified, name)
 
     def _update(self, call: Call, principal: Principal, address: str, verified: bool, name: str) -> bool:
-        user = self.database.row(statements.GET, user_id=principal.user_id)
-        if user is None:
-            return False
+        user = self.database.one(statements.GET, user_id=principal.user_id)
+        if user.state is not UserState.ACTIVE:  # deleted in this very moment
+            raise InvalidCredential
 
         def body(change: Change) -> User:
             before = present(change, user.id)
@@ -84,7 +84,9 @@ class SignIn(Service):
 
         try:
             change(self.store, replace(_aside(call), caller=principal), user.personal_organization_id, body, User)
-        except (EmailTaken, UserDeleted):  # the next call sees who was first
+        except UserDeleted:
+            raise InvalidCredential from None
+        except EmailTaken:  # the next call sees who was first
             return False
         return True
 

@@ -38,6 +38,7 @@ class Users(Service):
     def create(self, call: Call, *, email: str, name: str, email_verified: bool, identity: Identity | None = None) -> NewUser:
         """Makes a user and their personal organization, in one transaction. Raises EmailTaken or IdentityTaken."""
         address = emails.canonical(email, field="email")
+        _ensure_printable(identity)
 
         def body(change: Change) -> NewUser:
             return make(change, address, name, email_verified, identity)
@@ -120,6 +121,14 @@ class Users(Service):
         return [replace(user, identities=tuple(known[user.id])) for user in users]
 
 
+def _ensure_printable(identity: Identity | None) -> None:
+    """Raises InvalidRequest for what no token can say."""
+    parts = {} if identity is None else {"issuer": identity.issuer, "subject": identity.subject}
+    for name, text in parts.items():
+        if not text.isprintable():
+            raise InvalidRequest.of(f"identity.{name}", "must be printable", "IDENTITY")
+
+
 def make(change: Change, email: str, name: str, email_verified: bool, identity: Identity | None) -> NewUser:
     """Makes a user and their personal organization, inside a change: by whoever calls or, where nobody does, by themselves.
 
@@ -134,7 +143,7 @@ def make(change: Change, email: str, name: str, email_verified: bool, identity: 
     if identity is not None:
         key = {"issuer": identity.issuer, "subject": identity.subject}
         if not change.database.run(statements.IDENTIFY, id=ids.new(), user_id=user_id, now=now, **key):
-            raise IdentityTaken(**key)
+            raise IdentityTaken(issuer=identity.issuer, subject=identity.subject)
     personal = found(change, PERSONAL_NAME, creator_user_id=user_id, personal=True)
     change.record("user.create", "user", user_id, {"personal_organization_id": (None, personal.id)})
     user = User(

@@ -4,8 +4,9 @@ from typing import Any
 
 from peewee import JOIN
 
+from ...domain.roles import MemberRole
 from ...domain.users import Identity, User, UserState
-from ..models import PersonalOrganization, ServerKey
+from ..models import Membership, PersonalOrganization, ServerKey
 from ..people import ApiToken
 from ..people import Identity as IdentityTable
 from ..people import User as Table
@@ -121,5 +122,18 @@ IDENTIFY = changing(
 FORGET_IDENTITIES = changing(lambda: IdentityTable.delete().where(IdentityTable.user_id == Slot("user_id")))
 END_TOKENS = changing(lambda: ApiToken.delete().where(ApiToken.user_id == Slot("user_id")))
 DROP_PERSONAL = changing(lambda: PersonalOrganization.delete().where(PersonalOrganization.user_id == Slot("user_id")))
+# Who could own an organization that is brought back: a deleted one keeps its last owner, even a deleted user.
+ACTIVE_OWNER = value(
+    lambda: (
+        Table.select(Table.id)
+        .join(Membership, on=Membership.user_id == Table.id)
+        .where(
+            (Membership.organization_id == Slot("organization_id"))
+            & (Membership.role == constant(MemberRole.OWNER))
+            & (Table.state == _ACTIVE)
+        )
+        .limit(1)
+    )
+)
 ANY = value(lambda: Table.select(Table.id).limit(1))
 KEY = value(lambda: ServerKey.select(ServerKey.secret).where(ServerKey.purpose == Slot("purpose")))
