@@ -17,6 +17,8 @@ from tenantry_server.store.people import User
 from tenantry_server.store.queries import users
 from tenantry_server.store.statements import Slot, changing
 
+pytest_plugins = ("support.only",)
+
 _ROUNDS, _FEWER = 10, 3
 # How long the first one waits for somebody else who got as far: nobody does.
 _MOMENT = 0.02
@@ -54,3 +56,16 @@ def test_control_without_the_locks_the_rule_is_broken(
                 results = at_once(*[act.do for act in scene.acts])
         assert meeting.met
         assert scene.verdict(results) != ""
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_the_locks_keep_the_rule_at_every_isolation_level(level: str, on_postgresql: Callable[..., World]) -> None:
+    world = on_postgresql(prepare=lambda services: weaken.isolation(services.store.database, level))
+    for race in RACES:
+        scene = race.stage(world, race.crowd)
+        with Meeting(world.deployment.database, *race.meet, patience=_MOMENT) as meeting:
+            results = at_once(*[act.do for act in scene.acts])
+        assert scene.verdict(results) == "", race.name
+        assert scene.misspoken(results) == [], race.name
+        assert not meeting.met
+    assert world.breaches() == []

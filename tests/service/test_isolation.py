@@ -8,7 +8,7 @@ from support.world import AUDITOR, MEMBER, Person, World
 
 from tenantry_server.domain import ids
 
-ROLES, MEMBERS, INVITATIONS = "RoleService", "MemberService", "InvitationService"
+ROLES, MEMBERS, INVITATIONS, TOKENS = "RoleService", "MemberService", "InvitationService", "ApiTokenService"
 
 
 def two(world: World) -> tuple[Person, Any, Person, Any]:
@@ -26,6 +26,7 @@ def two(world: World) -> tuple[Person, Any, Person, Any]:
         (f"{MEMBERS}.RemoveMember", "user_id"),
         ("OrganizationService.TransferOwnership", "user_id"),
         *((f"{INVITATIONS}.{verb}Invitation", "invitation_id") for verb in ("Get", "Update", "Resend", "Cancel")),
+        *((f"{TOKENS}.{verb}ApiToken", "api_token_id") for verb in ("Get", "Update", "Rotate", "Revoke")),
     ],
 )
 def test_object_of_another_organization_is_like_none(world: World, method: str, field: str) -> None:
@@ -34,6 +35,7 @@ def test_object_of_another_organization_is_like_none(world: World, method: str, 
         "role_id": world.role(acme, ana, "sandbox:read").id,
         "user_id": world.member(acme, ana).id,
         "invitation_id": world.invite(acme, ana, "guest@example.com").id,
+        "api_token_id": ana.rpc(f"{TOKENS}.CreateApiToken", organization_id=acme.id, name="T", unrestricted=True).api_token.id,
     }[field]
     more = {"role": MEMBER} if method.endswith("UpdateMemberAccess") else {}
     with world.unchanged(acme, birch):
@@ -88,6 +90,8 @@ def test_rights_in_one_organization_are_none_in_another(world: World) -> None:
         (f"{ROLES}.ListRoles", {}),
         (f"{MEMBERS}.ListMembers", {}),
         (f"{INVITATIONS}.ListInvitations", {}),
+        (f"{TOKENS}.CreateApiToken", {"name": "Mine", "unrestricted": True}),
+        (f"{TOKENS}.ListApiTokens", {}),
         ("AuditService.ListAuditEvents", {}),
     ]
     bound = world.client(world.token(ana, organization_id=acme.id))

@@ -39,6 +39,13 @@ def used(world: World, token_id: str) -> int | None:
 
 
 @pytest.fixture
+def world(deploy_own: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> World:
+    """A server that writes nothing by itself before it ends."""
+    monkeypatch.setattr(last_used, "_PERIOD", 3600.0)
+    return deploy_own()
+
+
+@pytest.fixture
 def tokens(world: World) -> list[str]:
     """Ids of a few tokens that nobody uses."""
     ana = world.person()
@@ -68,8 +75,7 @@ def failing(
         yield
 
 
-def test_no_call_writes_it(deploy_own: Callable[..., World]) -> None:
-    world = deploy_own()
+def test_no_call_writes_it(world: World) -> None:
     ana = world.person()
     made = mine(world, ana.rpc)
     with Heard(world.deployment.database) as heard:
@@ -211,8 +217,7 @@ def test_what_is_noted_is_written_in_the_end(world: World, noting: LastUsed, tok
     assert used(world, tokens[0]) == milliseconds(START)
 
 
-def test_server_that_stops_writes_what_is_noted(deploy_own: Callable[..., World]) -> None:
-    world = deploy_own()
+def test_server_that_stops_writes_what_is_noted(world: World) -> None:
     ana = world.person()
     made = mine(world, ana.rpc)
     assert made.rpc(READ)
@@ -232,8 +237,7 @@ def test_revoked_token_is_not_written(world: World, noting: LastUsed) -> None:
     assert used(world, stays.id) == milliseconds(START)
 
 
-def test_refused_credential_is_no_use(deploy_own: Callable[..., World]) -> None:
-    world = deploy_own()
+def test_refused_credential_is_no_use(world: World) -> None:
     ana = world.person()
     made = mine(world, ana.rpc, expire_time=world.clock.now() + MINUTE)
     with world.at(world.clock.now() + MINUTE):

@@ -162,10 +162,7 @@ def test_nothing_is_granted_in_an_organization_that_is_not_active(world: World, 
     assert create.seen == widen.seen == expected
 
 
-_SORTED = pytest.mark.xfail(reason="what is asked for is sorted before it is judged: rpc/convert_tokens.py")
-
-
-@pytest.mark.parametrize("method", [CREATE, pytest.param(UPDATE, marks=_SORTED)])
+@pytest.mark.parametrize("method", [CREATE, UPDATE])
 def test_permissions_that_there_are_not_are_named_by_their_places(world: World, method: str) -> None:
     ana = world.person()
     token = {} if method == CREATE else {"api_token_id": mine(world, ana.rpc, "sandbox:read").id}

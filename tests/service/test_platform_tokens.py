@@ -12,6 +12,7 @@ from support.tokens import (
     MINE,
     OURS,
     PLATFORM,
+    Seen,
     beyond,
     corrupt,
     invalid,
@@ -116,7 +117,7 @@ def test_narrow_token_makes_changes_and_rotates_none_that_can_do_more(world: Wor
     narrow = platforms(world, client, *MANAGING, "user:read")
     broad, other = platforms(world, client, "user:read", "user:delete"), platforms(world, client, "user:read")
     everything = platforms(world, client)
-    refusals = [
+    refusals: list[tuple[str, dict[str, Any], Seen]] = [
         (
             CREATE,
             {"name": "x", "permissions": ["user:delete", "user:read", "user:create"]},

@@ -43,6 +43,18 @@ GROWING = {
     "roles.TOUCH_OFFERS": "changes every invitation that offers a role that is deleted",
     "roles.UNASSIGN": "takes a role that is deleted from everybody",
     "roles.UNOFFER": "takes a role that is deleted from every invitation",
+    "api_tokens.OF_MEMBERS": "goes through the tokens that are bound to nothing by id, whosever they are",
+    "api_tokens.DELETE": "takes with a token what every organization that keeps it out has noted",
+    "api_tokens.KEPT_OUT_BEYOND": "goes through the organizations that keep a token out",
+    "platform.BUMP": "changes a table of one row",
+    "users.IDENTITIES": "sorts the few identities of each user",
+    "erasure.OWN_CHANGES": "goes through the trail of a personal organization",
+    "erasure.FORGET_OWN_CHANGES": "goes through the trail of a personal organization",
+    "erasure.REPLACE_INVITER": "goes through the trail of an organization; to erase somebody, which is rare",
+    **dict.fromkeys(
+        ("erasure.HOME", "erasure.FORMER_HOLDERS", "erasure.EVENTS", "erasure.ANSWERS"),
+        "goes through everything, to erase somebody, which is rare",
+    ),
 }
 
 
@@ -74,7 +86,18 @@ def _values(large: Bulk) -> dict[str, Any]:
         "user_id": member,
         "role_id": numbered("7Y", 7),
         "invitation_id": numbered("7X", 7),
-        "token_id": numbered("7R", 7),
+        "token_id": numbered("7R", bulk.BOUND + 7),
+        "api_token_id": numbered("7R", bulk.BOUND + 7),
+        "maker_token_id": numbered("7R", bulk.BOUND + 7),
+        "identity_id": numbered("7B", 7),
+        "issuer": "https://login.example",
+        "subject": "s7",
+        "address": "m500@example.com",
+        "text": "m500@example.com",
+        "minute_ago": now,
+        "hint": "tnt_usr_abcd",
+        "email_verified": False,
+        **dict.fromkeys(("changes", "instead", "answer"), "x"),
         "digest": tokens.digest(large.owner.token),
         "email": "m500@example.com",
         "verified": True,
@@ -103,7 +126,9 @@ def _differently(name: str, large: Bulk) -> dict[str, Any]:
     if name in ("organizations.OF_USER", "invitations.MINE", "invitations.MY_ASSIGNMENTS"):
         first = {"first": numbered("7S", 1), "last": numbered("7S", 100)}
         return {"user_id": large.owner.id, "email": large.owner.email, **first}
-    return {"state": "active" if name.startswith("organizations") else "cancelled"}
+    if name in ("api_tokens.OF_USER", "api_tokens.OF_USER_IN"):
+        return {"user_id": large.owner.id}
+    return {"state": "active" if name.startswith(("organizations", "users")) else "cancelled"}
 
 
 def test_no_statement_goes_through_everything(engine: str, bulks: Callable[[str], Bulk]) -> None:
@@ -159,6 +184,11 @@ _PAGES = {
     "invitations.LIST pending": ("after", numbered("7X", 0), numbered("7X", 500), numbered("7X", bulk.PENDING - 101)),
     "invitations.LIST cancelled": ("after", "", numbered("7V", bulk.CLOSED // 2), numbered("7V", bulk.CLOSED - 201)),
     "invitations.MINE": ("after", "", numbered("7S", 1000), numbered("7S", bulk.ORGANIZATIONS - 101)),
+    "users.LIST": ("after", "", numbered("7Z", bulk.MEMBERS // 2), numbered("7Z", bulk.MEMBERS - 101)),
+    "api_tokens.OF_ORGANIZATION": ("after", "", numbered("7M", bulk.BOUND // 2), numbered("7N", bulk.BOUND - 101)),
+    "api_tokens.OF_USER": ("after", "", numbered("7K", bulk.BOUND // 2), numbered("7M", bulk.BOUND - 101)),
+    "api_tokens.OF_USER_IN": ("after", "", numbered("7M", bulk.BOUND // 2), numbered("7M", bulk.BOUND - 101)),
+    "api_tokens.OF_PLATFORM": ("after", "", numbered("7H", bulk.BOUND // 2), numbered("7H", bulk.BOUND - 101)),
 }
 
 
@@ -210,6 +240,7 @@ def test_pages_of_a_large_organization_are_complete_wherever_they_are(engine: st
         ("OrganizationService.ListOrganizations", "organizations", bulk.ORGANIZATIONS + 2),
         ("RoleService.ListRoles", "roles", bulk.ROLES + 1 + len(CATALOG.roles)),
         ("InvitationService.ListMyInvitations", "invitations", bulk.ORGANIZATIONS),
+        ("ApiTokenService.ListMyApiTokens", "api_tokens", 2 * bulk.BOUND + 1),
     ],
 )
 def test_a_long_list_is_walked_without_gap_or_repetition(

@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 import peewee
@@ -15,12 +16,15 @@ from support.deployment import CATALOG, LIMITS
 from support.engines import Engines
 
 from tenantry_server import bootstrap
+from tenantry_server.store import schema
 from tenantry_server.store.database import open_database
 from tenantry_server.store.models import TABLES
 from tenantry_server.store.schema import SchemaError, migrate
 
 _NAMES = sorted(model._meta.table_name for model in TABLES)
 _HISTORY = "schema_migration"
+MIGRATIONS = sorted(path.stem for path in (Path(schema.__file__).parent / "migrations").glob("[0-9]*.py"))
+LISTED = ", ".join(MIGRATIONS)
 
 
 def _rows(database: Any, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -89,7 +93,7 @@ def _checks(text: str) -> Iterator[str]:
 def migrated(engine: str, engines: Engines) -> Iterator[Any]:
     """A fresh database, migrated."""
     database = open_database(engines.new(engine))
-    assert migrate(database) == ["0001_initial"]
+    assert migrate(database) == MIGRATIONS
     yield database
     database.shut_down()
 
@@ -138,7 +142,7 @@ def test_of_processes_that_migrate_at_once_one_does_it(engine: str, engines: Eng
         for _ in range(3)
     ]
     said = [(*process.communicate(timeout=60), process.returncode) for process in processes]
-    assert sorted(said) == [("Applied: 0001_initial.\n", "", 0), *[("The schema is current.\n", "", 0)] * 2]
+    assert sorted(said) == [(f"Applied: {LISTED}.\n", "", 0), *[("The schema is current.\n", "", 0)] * 2]
 
 
 def _migrate_together(url: str, monkeypatch: pytest.MonkeyPatch, patience: float) -> list[Any]:
@@ -174,13 +178,13 @@ def _migrate_together(url: str, monkeypatch: pytest.MonkeyPatch, patience: float
 def test_a_migration_waits_for_another_that_has_begun(engine: str, engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
     results = _migrate_together(engines.new(engine), monkeypatch, patience=0.3)
     assert [] in results, results
-    assert ["0001_initial"] in results, results
+    assert MIGRATIONS in results, results
 
 
 def test_without_the_lock_one_of_them_would_fail(engine: str, engines: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(type(open_database(engines.new(engine))), "migrating", lambda database: nullcontext())
     results = _migrate_together(engines.new(engine), monkeypatch, patience=1)
-    assert ["0001_initial"] in results, results
+    assert MIGRATIONS in results, results
     assert any(isinstance(result, peewee.PeeweeException) for result in results), results
 
 
@@ -193,7 +197,7 @@ def _wire(database: Any) -> Any:
 
 def test_a_server_does_not_start_on_a_schema_that_is_behind(engine: str, engines: Engines) -> None:
     database: Any = open_database(engines.new(engine))
-    with pytest.raises(SchemaError, match=r"^migrations are pending: 0001_initial; run `tenantry migrate`$"):
+    with pytest.raises(SchemaError, match=f"^migrations are pending: {LISTED}; run `tenantry migrate`$"):
         _wire(database)
     assert _rows(database, "SELECT 1") == [(1,)]
     assert database.get_tables() == []

@@ -6,8 +6,10 @@ from typing import Any
 
 import peewee
 import pytest
+from support import raw
 from support.world import DEVELOPER, World
 
+from tenantry_server.domain import call as calls
 from tenantry_server.store.models import TABLES
 
 _NAMES = sorted(model._meta.table_name for model in TABLES)
@@ -29,7 +31,10 @@ class Tenants:
             other = world.role(organization, owner, "sandbox:write")
             invitation = world.invite(organization, owner, f"guest-{owner.email}", role.id)
             ids = {"": organization, "_member": world.member(organization, owner, role.id), "_role": role}
-            ids |= {"_other_role": other, "_invitation": invitation}
+            provision, system = world.services.api_tokens.provision, calls.operator("test")
+            token = provision(system, user_id=owner.id)
+            ids |= {"_other_role": other, "_invitation": invitation, "_token": token}
+            ids |= {"_owned_token": provision(system, organization_id=organization.id)}
             self.names |= {name + suffix: thing.id for suffix, thing in ids.items()}
 
 
@@ -60,6 +65,15 @@ _REFUSED = {
     "invitations (organization_id) organizations": [
         "INSERT INTO invitations VALUES ('{nobody}', '{nobody}', 'e', 'pending', 'member', '', '{a}', '', 0, 1, 0, 0)"
     ],
+    "identities (user_id) users": ["INSERT INTO identities VALUES ('i', 's', '{nobody}', '{nobody}', 0)"],
+    "api_token_secrets (api_token_id) api_tokens": [
+        "INSERT INTO api_token_secrets VALUES ('d', '{nobody}', NULL)",
+        "UPDATE api_token_secrets SET api_token_id = '{nobody}'",
+    ],
+    "api_token_exclusions (api_token_id) api_tokens": ["INSERT INTO api_token_exclusions VALUES ('{a}', '{nobody}')"],
+    "api_token_exclusions (organization_id) organizations": [
+        "INSERT INTO api_token_exclusions VALUES ('{nobody}', '{a_token}')"
+    ],
     "checks": [
         "INSERT INTO membership_roles VALUES ('{a}', '{a_member}', '{a_other_role}', '{a_role}')",
         "INSERT INTO invitation_roles VALUES ('{a}', '{a_invitation}', '{a_other_role}', '{a_role}')",
@@ -68,15 +82,25 @@ _REFUSED = {
         "UPDATE memberships SET role = 'king'",
         "UPDATE invitations SET state = 'limbo'",
         "UPDATE invitations SET role = 'king'",
+        "UPDATE users SET state = 'asleep'",
         "UPDATE api_tokens SET kind = 'key'",
-        "UPDATE api_tokens SET user_id = ''",
+        "UPDATE api_tokens SET user_id = '' WHERE id = '{a_token}'",
+        "UPDATE api_tokens SET user_id = '{b_member}' WHERE id = '{a_owned_token}'",
+        "UPDATE api_tokens SET organization_id = '' WHERE id = '{a_owned_token}'",
+        "UPDATE api_tokens SET kind = 'plt' WHERE id = '{a_token}'",
+        "UPDATE api_tokens SET kind = 'plt' WHERE id = '{a_owned_token}'",
     ],
     "keys": [
         "INSERT INTO audit_events SELECT * FROM audit_events",
         "INSERT INTO memberships SELECT * FROM memberships",
         "UPDATE invitations SET organization_id = '{a}', email = 'same@example.com'",
         "UPDATE users SET email = 'same@example.com'",
-        "UPDATE api_tokens SET digest = 'same'",
+        "UPDATE api_token_secrets SET digest = 'same'",
+        "UPDATE api_tokens SET user_id = '{a_member}', organization_id = '{a}', name = 'same' WHERE kind = 'usr'",
+        "INSERT INTO identities SELECT 'i', 's', u.id, u.id, 0 FROM users u",
+        "INSERT INTO identities SELECT u.id, 's', 'same', u.id, 0 FROM users u",
+        "INSERT INTO api_token_exclusions SELECT '{a}', '{a_token}' FROM users",
+        "INSERT INTO platform SELECT * FROM platform",
     ],
 }
 
@@ -119,4 +143,14 @@ def test_a_membership_takes_its_assignments_with_it(world: World) -> None:
         database.execute_sql(f"DELETE FROM {table} WHERE organization_id = '{{a}}' AND {key}".format(**names))
     assert _rows(database, "SELECT 1 FROM membership_roles WHERE organization_id = ?", names["a"]) == []
     assert _rows(database, "SELECT 1 FROM invitation_roles WHERE organization_id = ?", names["a"]) == []
+    database.rollback()
+
+
+def test_a_token_takes_its_secrets_and_exclusions_with_it(world: World) -> None:
+    token_id = Tenants(world).names["a_token"]
+    database: Any = world.deployment.database
+    database.begin()
+    database.execute_sql(f"INSERT INTO api_token_exclusions SELECT id, '{token_id}' FROM organizations")
+    database.execute_sql(f"DELETE FROM api_tokens WHERE id = '{token_id}'")
+    assert [raw.count(database, f"api_token_{what}", api_token_id=token_id) for what in ("secrets", "exclusions")] == [0, 0]
     database.rollback()

@@ -157,8 +157,9 @@ def test_a_call_that_says_nothing_new_writes_nothing(office: Office) -> None:
         user = stranger.sign_in()
         with Heard(office.deployment.database) as heard:
             assert stranger.sign_in() == user
-        assert heard.statements
-        assert all(statement.startswith("SELECT") for statement in heard.statements)
+        told = [statement for statement in heard.statements if "last_used_time" not in statement]  # what a thread beside writes
+        assert told
+        assert all(statement.startswith("SELECT") for statement in told)
         assert [action for action, _, _ in events(office, user)] == ["user.create"]
 
 

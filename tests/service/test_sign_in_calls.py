@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import peewee
 import pytest
 from grpc import StatusCode
 from support import raw, weaken
@@ -73,6 +75,28 @@ def test_a_first_sign_in_that_fails_at_any_statement_leaves_nothing(own_office: 
     user, places = fail_everywhere(office, stranger.sign_in)
     assert user.email == stranger.claims.email
     assert places > 6
+    assert office.breaches() == []
+
+
+def test_a_first_sign_in_that_is_tried_again_is_by_who_was_made_in_the_end(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, stranger, tries = office.deployment.database, office.stranger(), itertools.count()
+    run = database.run
+
+    def deadlocking(statement: Any, **values: Any) -> int:
+        if statement is audit.INSERT and next(tries) < 2:
+            deadlock = peewee.OperationalError("deadlock detected")
+            deadlock.sqlstate = "40P01"  # type: ignore[attr-defined]
+            raise deadlock
+        return run(statement, **values)
+
+    with monkeypatch.context() as patches:
+        patches.setattr(database, "run", deadlocking)
+        user = stranger.sign_in()
+    assert next(tries) == 3
+    events = raw.values(database, "audit_events", "actor_id", organization_id=user.personal_organization_id)
+    assert events == [user.id]
     assert office.breaches() == []
 
 

@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import pytest
 from support import weaken
-from support.interleave import Meeting, at_once, refused
+from support.interleave import Meeting, Place, at_once, refused
 from support.race import Code, Race
 from support.race_tokens import RACES, SAFE_RACES
 from support.tokens import PLATFORM, is_good, platforms
 from support.world import World, fresh
+
+from tenantry_server.store.queries import api_tokens
 
 # How long the first one waits for somebody else who got as far: nobody does.
 _MOMENT = 0.02
@@ -40,16 +42,23 @@ def test_whoever_comes_second_finds_what_the_first_one_did(race: Race, world: Wo
     assert world.breaches() == []
 
 
+def _places(race: Race, engine: str) -> tuple[Place, ...]:
+    """On PostgreSQL, who drops secrets second waits for the first one, and then does not see what that one has added."""
+    if engine == "postgresql" and race.meet == (api_tokens.ADD_SECRET,):
+        return api_tokens.DROP_SECRETS, api_tokens.DROP_ENDING_SECRETS
+    return race.meet
+
+
 @each(RACES)
 def test_without_the_lock_and_the_constraints_the_rule_is_broken(
-    race: Race, deploy_own: Callable[..., World], monkeypatch: pytest.MonkeyPatch
+    race: Race, engine: str, deploy_own: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = deploy_own() if race.limits is None else deploy_own(limits=race.limits)
     weaken.table(world.deployment.url, *race.constraints)
     weaken.lock(monkeypatch, world.deployment.database)
     for _ in range(_ROUNDS):
         scene = race.stage(world, min(race.crowd, _CROWD))
-        with Meeting(world.deployment.database, *race.meet, parties=len(scene.acts)) as meeting:
+        with Meeting(world.deployment.database, *_places(race, engine), parties=len(scene.acts)) as meeting:
             results = at_once(*[act.do for act in scene.acts])
         assert meeting.met
         assert scene.verdict(results) != ""

@@ -199,7 +199,6 @@ def test_doctor_finds_nothing_after_any_rotation(world: World, make: Make) -> No
     assert world.breaches() == []
 
 
-@pytest.mark.xfail(reason="the principal of an ending secret does not know when that ends: store/queries/access.py")
 def test_secret_that_ends_makes_nothing_that_outlives_it(world: World) -> None:
     owned = _persons(world)
     end = owned.rotate(overlap=HOUR).token.overlap_end_time

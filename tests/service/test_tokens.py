@@ -174,12 +174,17 @@ def test_right_beginning_with_a_wrong_rest_is_refused_like_anything_else(world: 
         body = swapped(body, -1) if body == made.secret[:-6] else body
         with Heard(world.deployment.database) as statements:
             ensure_invalid(world.client(body + checksum(body)))
-        heard.append(statements.statements)
+        heard.append(selects(statements))
     with Heard(world.deployment.database) as statements:
         ensure_invalid(world.client(strangers))
-    assert heard == [statements.statements] * 4
-    (select,) = statements.statements
+    assert heard == [selects(statements)] * 4
+    (select,) = heard[0]
     assert re.search(r'WHERE \("\w+"\."digest" = (\?|%s)\)$', select)
+
+
+def selects(heard: Heard) -> list[str]:
+    """What was read; the server writes when tokens were last used whenever it likes."""
+    return [sql for sql in heard.statements if sql.startswith("SELECT")]
 
 
 def checksum(body: str) -> str:

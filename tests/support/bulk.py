@@ -13,6 +13,8 @@ ROLES = 1_000
 CLOSED, OVERDUE, PENDING = 20_000, 1_000, 1_000
 EVENTS = 20_000
 ORGANIZATIONS = 2_000
+# Tokens of members that reach all of their organizations, and what is bound to this one: its own, its owner's, its members'.
+TOKENS, BOUND = 20_000, 1_000
 # What else there is, so that no table is too small for an index.
 OTHERS = 5_000
 
@@ -30,7 +32,9 @@ class Bulk:
 
 
 def numbered(prefix: str, number: int) -> str:
-    """The id of a thing that was made in bulk, by its number from 1: members are `7Z`, roles `7Y`, organizations `7T`."""
+    """The id of a thing that was made in bulk, by its number from 1: members are `7Z`, roles `7Y`, organizations `7T`; tokens
+    of members `7R`, of the organization `7N`, of its owner `7M`, and of the platform `7H`.
+    """
     return f"{prefix}{number:024d}"
 
 
@@ -89,7 +93,9 @@ class _Filling:
         )
         if not self._connection.is_sqlite:
             self._connection.execute("ANALYZE organizations")  # or foreign keys go on reading all of it, as when it was empty
-        self._insert("users", MEMBERS, member, "'m' || n || '@example.com'", "(1 = 1)", "'M'", "1", "0", "0")
+        self._insert(
+            "users", MEMBERS, member, "'m' || n || '@example.com'", "(1 = 1)", "'M'", "1", "0", "0", "'active'", "NULL"
+        )
         self._insert("memberships", MEMBERS, acme, member, "'member'", "1", "0", "0")
         self._insert("membership_roles", MEMBERS, acme, member, f"'{DEVELOPER}'", "NULL")
         self._insert("membership_roles", 2 * OTHERS, acme, member, role, role)
@@ -109,5 +115,30 @@ class _Filling:
         self._insert("invitation_roles", ORGANIZATIONS, organization, self._id("7S"), f"'{DEVELOPER}'", "NULL")
         self._insert("personal_organizations", ORGANIZATIONS, member, organization)
         self._insert("organization_slugs", ORGANIZATIONS, "'s' || n", organization)
-        self._insert("api_tokens", OTHERS, self._id("7R"), "'d' || n", "'usr'", member, "''", "NULL", "NULL", "0")
         self._insert("request_records", OTHERS, "'p' || n", "'r' || n", "''", "''", "0")
+        self._credentials(acme, owner, member)
+
+    def _credentials(self, acme: str, owner: str, member: str) -> None:
+        """Tokens of everybody, their secrets, where they are kept out, and how identity providers know people."""
+        self._tokens("7R", TOKENS, "usr", member, "''")
+        self._tokens("7N", BOUND, "org", "''", acme)
+        self._tokens("7M", BOUND, "usr", owner, acme)
+        self._tokens("7L", BOUND, "usr", member, acme)
+        self._tokens("7K", BOUND, "usr", owner, "''")
+        self._tokens("7H", BOUND, "plt", "''", "''")
+        self._tokens("7G", 2 * OTHERS, "org", "''", self._id("7Q"))
+        self._tokens("7F", 2 * OTHERS, "usr", self._id("7C"), "''")  # of people who are no members
+        for prefix, count in (("7R", TOKENS), ("7N", BOUND), ("7M", BOUND), ("7F", 2 * OTHERS)):
+            self._insert("api_token_secrets", count, f"'{prefix}' || n", self._id(prefix), "NULL")
+        self._insert("api_token_exclusions", BOUND, acme, self._id("7R"))
+        self._insert("api_token_exclusions", ORGANIZATIONS, self._id("7T"), f"'{numbered('7R', BOUND + 7)}'")
+        self._insert("identities", OTHERS, "'https://login.example'", "'s' || n", self._id("7B"), member, "0")
+        event = ("0", "'platform'", "''", "''", "'test'", "'api_token'", "''", "'{}'", "''")
+        self._insert("audit_events", EVENTS, "''", "n + 1000", *event)
+
+    def _tokens(self, prefix: str, count: int, kind: str, user_id: str, organization_id: str) -> None:
+        times = ("NULL", "NULL", "1", "0", "0")
+        name = f"'{prefix}' || n"
+        self._insert(
+            "api_tokens", count, self._id(prefix), f"'{kind}'", name, "''", user_id, organization_id, "''", "''", "NULL", *times
+        )

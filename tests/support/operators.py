@@ -14,10 +14,30 @@ from . import raw
 from .breakage import FailingStatement
 from .interleave import outcome
 from .rpc import Client, Refused
-from .world import Person, World
+from .world import Person, World, fresh
 
 Seen = tuple[grpc.StatusCode, str, dict[str, str]]
 _USED = [*ApiToken._meta.fields].index("last_used_time")
+
+
+def address(name: str = "ana") -> str:
+    """An address that nobody has."""
+    return f"{fresh(name)}@example.com"
+
+
+def make_user(client: Client, *, verified: bool = True, **fields: Any) -> Any:
+    """A user called Ana, under an address that nobody has, unless it is said."""
+    return client("UserService.CreateUser", **{"email": address(), "email_verified": verified, "name": "Ana", **fields})
+
+
+def email_taken(email: str) -> Seen:
+    """Somebody has verified the address."""
+    return grpc.StatusCode.ALREADY_EXISTS, "EMAIL_TAKEN", {"email": email}
+
+
+def unknown_user(user: str) -> Seen:
+    """There is no such user."""
+    return grpc.StatusCode.NOT_FOUND, "USER_NOT_FOUND", {"user": user}
 
 
 def read_user(client: Client, user: Person | Any) -> Any:

@@ -1,6 +1,6 @@
 """Who calls, and what they may do in an organization."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -28,7 +28,8 @@ class PrincipalKind(StrEnum):
 class Principal:
     """Whoever calls. `permissions` is what the credential narrows to; None narrows nothing.
 
-    The credential is a token or, for whom an identity provider vouches, the identity; `expire_time` is a token's.
+    The credential is a token or, for whom an identity provider vouches, the identity. A token's `expire_time` is when it ends,
+    or that secret of it, of which `digest` is what is kept.
     """
 
     kind: PrincipalKind
@@ -40,6 +41,7 @@ class Principal:
     email_verified: bool = False
     permissions: frozenset[str] | None = None
     expire_time: datetime | None = None
+    digest: str = field(default="", repr=False)
 
     @property
     def id(self) -> str:

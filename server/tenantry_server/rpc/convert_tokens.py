@@ -88,7 +88,7 @@ def update(request: Any) -> TokenUpdate:
         fields=fields,
         name=request.name,
         description=request.description,
-        permissions=None if permissions is None else tuple(sorted(permissions)),
+        permissions=permissions,
         expire_time=moment(request, "expire_time"),
     )
 

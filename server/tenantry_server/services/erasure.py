@@ -94,9 +94,8 @@ class Erasure(Service):
             self._change(call, organization_id, partial(eraser.erase, traces=traces))
 
         def last(change: Change) -> None:
-            eraser.clear_answers(change)
-            change.database.run(statements.FORGET_OWN_CHANGES, organization_id=home, user_id=user.id)
-            eraser.erase(change, own)
+            forgotten = change.database.run(statements.FORGET_OWN_CHANGES, organization_id=home, user_id=user.id)
+            eraser.erase(change, own, forgotten + eraser.clear_answers(change))
 
         self._change(call, home, last)
 
@@ -142,17 +141,19 @@ class _Eraser:
         self.addresses = addresses
         self._instead = f"{user_id.lower()}@erased.invalid"
 
-    def erase(self, change: Change, traces: _Traces) -> None:
-        """Takes them out of an organization."""
-        here = {"organization_id": change.organization.id}
+    def erase(self, change: Change, traces: _Traces, forgotten: int = 0) -> None:
+        """Takes them out of an organization, unless another erasure has been here."""
+        here, run = {"organization_id": change.organization.id}, change.database.run
         for revision, told in traces.events.items():
-            change.database.run(statements.REPLACE_CHANGES, revision=revision, changes=told, **here)
+            forgotten += run(statements.REPLACE_CHANGES, revision=revision, changes=told, **here)
         for invitation_id in traces.invitation_ids:
-            change.database.run(statements.CANCEL, invitation_id=invitation_id, **here)
-            change.database.run(statements.REPLACE_INVITEE, invitation_id=invitation_id, instead=self._instead, **here)
+            run(statements.CANCEL, invitation_id=invitation_id, **here)
+            forgotten += run(statements.REPLACE_INVITEE, invitation_id=invitation_id, instead=self._instead, **here)
         for address in self.addresses.all:
             slots = {"email": address, "user_id": self._user_id, "instead": self._instead}
-            change.database.run(statements.REPLACE_INVITER, **slots, **here)
+            forgotten += run(statements.REPLACE_INVITER, **slots, **here)
+        if not forgotten:
+            change.unchanged(None)
         change.record("user.erase", "user", self._user_id, {})
 
     def without(self, event: Event, address: str) -> str:
@@ -166,13 +167,15 @@ class _Eraser:
                 told[name] = json.loads(_text(pair).replace(_quoted(address), _quoted(self._instead)))
         return _text(told)
 
-    def clear_answers(self, change: Change) -> None:
-        """Takes them out of the answers that are kept under request ids."""
+    def clear_answers(self, change: Change) -> int:
+        """Takes them out of the answers that are kept under request ids; of how many."""
+        found = 0
         for text in map(_quoted, (self._user_id, *self.addresses.all)):
             for principal_id, request_id, at, answer in change.database.rows(statements.ANSWERS, text=text):
                 key = {"principal_id": principal_id, "request_id": request_id}
                 cleared = _text(self._cleared(json.loads(answer), at))
-                change.database.run(statements.REPLACE_ANSWER, answer=cleared, **key)
+                found += change.database.run(statements.REPLACE_ANSWER, answer=cleared, **key)
+        return found
 
     def _cleared(self, value: Any, at: int) -> Any:
         if isinstance(value, list):

@@ -10,7 +10,6 @@ from ..domain.audit import changes as differences
 from ..domain.clock import isoformat
 from ..domain.errors import (
     ApiTokenNotFound,
-    InvalidCredential,
     InvalidRequest,
     LimitExceeded,
     TokenExpired,
@@ -47,23 +46,6 @@ class TokenUpdate:
     def apply(self, token: ApiToken) -> ApiToken:
         """The token as it is to be."""
         return replace(token, **{name: getattr(self, name) for name in self.fields})
-
-
-def recheck(change: Change) -> None:
-    """Holds the caller's token to what this transaction sees of it: it may have been revoked or narrowed since the call began.
-
-    Raises InvalidCredential or PermissionMissing.
-    """
-    call, principal = change.call, change.call.principal
-    if principal.signed_in or ids.find(principal.credential_id) is None:  # the operator, or whom a certificate stands for
-        return
-    now = milliseconds(change.now)
-    token = change.database.row(statements.GET, api_token_id=principal.credential_id, now=now)
-    if token is None or (token.expire_time is not None and token.expire_time <= change.now):
-        raise InvalidCredential
-    permissions = None if token.permissions is None else frozenset(token.permissions)
-    call.caller = replace(principal, permissions=permissions, expire_time=token.expire_time)
-    call.requirement.ensure_principal(call.caller)
 
 
 def known(permissions: Sequence[str] | None, catalog: frozenset[str]) -> tuple[str, ...] | None:

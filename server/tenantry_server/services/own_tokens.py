@@ -26,7 +26,7 @@ from ..store.standings import access_of
 from ..store.transactions import change, remembered
 from ..store.values import milliseconds
 from .api_tokens import ApiTokens, effect_in, personal_organization
-from .minting import TokenRequest, TokenUpdate, keep, known, load, mint, recheck, revoke, rotate
+from .minting import TokenRequest, TokenUpdate, keep, known, load, mint, revoke, rotate
 from .service import MAX_LIST, PageRequest, Service, whole
 
 _READ, _REVOKE = "api-token:read", "api-token:delete"
@@ -237,8 +237,7 @@ class OwnTokens(Service):
 
 
 def _enter(change: Change) -> None:
-    """Holds the caller to what this transaction sees of their credential. Raises OrganizationNotAccessible."""
-    recheck(change)
+    """Sees that the caller still has to do with the organization. Raises OrganizationNotAccessible."""
     if change.found_access is None:
         raise OrganizationNotAccessible(organization_id=change.organization.id)
 

@@ -14,7 +14,7 @@ from ..store.change import Change
 from ..store.queries import api_tokens as statements
 from ..store.transactions import change_platform
 from ..store.values import milliseconds
-from .minting import TokenRequest, TokenUpdate, keep, known, load, mint, recheck, revoke, rotate
+from .minting import TokenRequest, TokenUpdate, keep, known, load, mint, revoke, rotate
 from .service import PageRequest, Service
 
 
@@ -25,7 +25,6 @@ class PlatformTokens(Service):
         """Makes a platform token. Raises GrantExceedsOwn, TokenNameTaken or LimitExceeded."""
 
         def body(change: Change) -> ApiToken:
-            recheck(change)
             permissions = self._grantable(change, wanted.permissions)
             return mint(change, TokenKind.PLATFORM, wanted, permissions, maximum=self.limits.api_tokens)
 
@@ -104,7 +103,6 @@ def _ensure_may_grant(change: Change, permissions: tuple[str, ...] | None, carri
 
 
 def _load(change: Change, api_token_id: str) -> ApiToken:
-    recheck(change)
     return _of_platform(load(change, api_token_id), api_token_id)
 
 

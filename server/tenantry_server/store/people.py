@@ -18,7 +18,7 @@ class User(Model):
     revision = BigIntegerField()
     create_time = BigIntegerField()
     update_time = BigIntegerField()
-    state = TextField()
+    state = TextField(constraints=[SQL("DEFAULT 'active'")])
     delete_time = BigIntegerField(null=True)
 
     class Meta:
@@ -82,6 +82,8 @@ ApiToken.add_index(
     ApiToken.index(ApiToken.organization_id, ApiToken.user_id, ApiToken.name, unique=True, name="api_tokens_name")
 )
 ApiToken.add_index(ApiToken.index(ApiToken.user_id, ApiToken.id, name="api_tokens_user"))
+ApiToken.add_index(ApiToken.index(ApiToken.organization_id, ApiToken.id, name="api_tokens_organization"))
+ApiToken.add_index(ApiToken.index(ApiToken.id, where=ApiToken.kind == SQL("'plt'"), name="api_tokens_platform"))
 
 
 class ApiTokenSecret(Model):
@@ -97,6 +99,11 @@ class ApiTokenSecret(Model):
 
 
 ApiTokenSecret.add_index(ApiTokenSecret.index(ApiTokenSecret.api_token_id, name="api_token_secrets_token"))
+ApiTokenSecret.add_index(
+    ApiTokenSecret.index(
+        ApiTokenSecret.api_token_id, where=ApiTokenSecret.expire_time.is_null(False), name="api_token_secrets_ending"
+    )
+)
 
 
 class ApiTokenExclusion(Model):

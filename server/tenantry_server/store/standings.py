@@ -16,12 +16,27 @@ from .values import milliseconds, words
 def authenticate(database: Database, catalog: Catalog, digest: str, organization_id: str, now: datetime) -> Known | None:
     """By the digest of a token's secret; None when it is unknown or expired. `organization_id` may be empty."""
     rows = database.rows(access.BY_DIGEST, digest=digest, organization_id=organization_id)
-    return _known(catalog, access.standing(rows), now)
+    return _known(catalog, access.standing(rows, digest=digest), now)
 
 
 def identify(database: Database, catalog: Catalog, identity: Identity, organization_id: str, now: datetime) -> Known | None:
     """By how an identity provider knows the user; None when it is nobody yet."""
     rows = database.rows(access.BY_IDENTITY, issuer=identity.issuer, subject=identity.subject, organization_id=organization_id)
+    return _known(catalog, access.standing(rows), now)
+
+
+def known_again(
+    database: Database, catalog: Catalog, principal: Principal, organization_id: str, now: datetime
+) -> Known | None:
+    """A principal who was authenticated before, as the present transaction sees them; None when the credential is no good now.
+
+    The operator at the command line, and whom a certificate stands for, stay who they are.
+    """
+    if principal.digest:
+        return authenticate(database, catalog, principal.digest, organization_id, now)
+    if not principal.signed_in:
+        return Known(principal, None, "")
+    rows = database.rows(access.BY_IDENTITY_ID, identity_id=principal.credential_id, organization_id=organization_id)
     return _known(catalog, access.standing(rows), now)
 
 
@@ -31,13 +46,7 @@ def access_of(
     """What a principal who was authenticated before may do now, as the present transaction sees it."""
     if principal.kind is PrincipalKind.PLATFORM:
         return rules.access(catalog, principal, organization, member_role=None, roles=())
-    key = principal.credential_id
-    rows = (
-        database.rows(access.BY_IDENTITY_ID, identity_id=key, organization_id=organization.id)
-        if principal.signed_in
-        else database.rows(access.BY_TOKEN_ID, token_id=key, organization_id=organization.id)
-    )
-    known = _known(catalog, access.standing(rows), now)
+    known = known_again(database, catalog, principal, organization.id, now)
     return known.access if known else None
 
 

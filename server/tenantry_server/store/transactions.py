@@ -21,6 +21,7 @@ from ..domain.errors import (
     Conflict,
     DatabaseUnavailable,
     DeadlineExceeded,
+    InvalidCredential,
     LimitExceeded,
     OrganizationNotAccessible,
     OutcomeUnknown,
@@ -35,7 +36,7 @@ from .change import Change, Ended, Store
 from .database import Database
 from .faults import Fault, classify
 from .queries import audit, organizations, platform, users
-from .standings import access_of
+from .standings import access_of, known_again
 from .values import milliseconds
 
 T = TypeVar("T")
@@ -124,6 +125,20 @@ def bump(database: Database, organization_id: str, now: datetime) -> Organizatio
     return database.row(organizations.BUMP, organization_id=organization_id, now=milliseconds(now))
 
 
+def recheck(change: Change) -> None:
+    """Holds a caller who is not scoped to an organization to what this transaction sees of the credential: it may have been
+    revoked or narrowed since the call began. Raises InvalidCredential or PermissionMissing.
+    """
+    call = change.call
+    if call.requirement.level not in (Level.AUTHENTICATED, Level.PLATFORM) or call.caller is None:
+        return
+    known = known_again(change.database, change.catalog, call.caller, "", change.now)
+    if known is None:
+        raise InvalidCredential
+    call.caller = known.principal
+    call.requirement.ensure_principal(known.principal)
+
+
 class _Again(Exception):
     """Another transaction took the request id first: look at its answer."""
 
@@ -132,6 +147,7 @@ def _transact(store: Store, call: Call, enter: Callable[[Change], None], body: C
     def work() -> T:
         change = Change(store, call, store.clock.now())
         enter(change)
+        recheck(change)
         answer = body(change)
         change.ensure_recorded()
         if call.validate_only:

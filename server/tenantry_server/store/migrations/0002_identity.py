@@ -22,10 +22,15 @@ _STATEMENTS = (
     """,
     "CREATE UNIQUE INDEX identities_id ON identities (id)",
     "CREATE INDEX identities_user ON identities (user_id)",
-    "DROP INDEX api_tokens_digest",
-    "DROP INDEX api_tokens_organization",
-    "DROP INDEX api_tokens_user",
-    "ALTER TABLE api_tokens RENAME TO api_tokens_before",
+    "CREATE TABLE api_tokens_before AS SELECT * FROM api_tokens",
+    "DROP TABLE api_tokens",
+    # Tokens that are bound to an organization end with the membership, from now on and in retrospect.
+    """
+    DELETE FROM api_tokens_before WHERE user_id <> '' AND organization_id <> '' AND NOT EXISTS (
+        SELECT 1 FROM memberships m
+        WHERE m.organization_id = api_tokens_before.organization_id AND m.user_id = api_tokens_before.user_id
+    )
+    """,
     """
     CREATE TABLE api_tokens (
         id TEXT NOT NULL PRIMARY KEY,
@@ -59,6 +64,8 @@ _STATEMENTS = (
     """,
     "CREATE UNIQUE INDEX api_tokens_name ON api_tokens (organization_id, user_id, name)",
     "CREATE INDEX api_tokens_user ON api_tokens (user_id, id)",
+    "CREATE INDEX api_tokens_organization ON api_tokens (organization_id, id)",
+    "CREATE INDEX api_tokens_platform ON api_tokens (id) WHERE kind = 'plt'",
     """
     CREATE TABLE api_token_secrets (
         digest TEXT NOT NULL PRIMARY KEY,
@@ -68,6 +75,7 @@ _STATEMENTS = (
     )
     """,
     "CREATE INDEX api_token_secrets_token ON api_token_secrets (api_token_id)",
+    "CREATE INDEX api_token_secrets_ending ON api_token_secrets (api_token_id) WHERE expire_time IS NOT NULL",
     "INSERT INTO api_token_secrets (digest, api_token_id) SELECT digest, id FROM api_tokens_before",
     "DROP TABLE api_tokens_before",
     """

@@ -37,13 +37,14 @@ class Standing(NamedTuple):
     name: str
 
 
-def standing(rows: list[Row]) -> Standing | None:
+def standing(rows: list[Row], *, digest: str = "") -> Standing | None:
     """The rows of BY_DIGEST and its kin, read; None when there are none: the credential is unknown."""
     if not rows:
         return None
     organization = organizations.record(rows[0][:_WIDTH]) if rows[0][0] is not None else None
     (credential, kind, user_id, bound, permissions, expires, secret_expires) = rows[0][_WIDTH : _WIDTH + 7]
     (excluded, email, verified, name, role, *_) = rows[0][_WIDTH + 7 :]
+    end = min((end for end in (expires, secret_expires) if end is not None), default=None)
     principal = Principal(
         kind=_kind(kind, bound),
         credential_id=credential,
@@ -53,12 +54,12 @@ def standing(rows: list[Row]) -> Standing | None:
         email=email or "",
         email_verified=bool(verified),
         permissions=None if permissions is None else frozenset(words(permissions)),
-        expire_time=instant_or_none(expires),
+        expire_time=instant_or_none(end),
+        digest=digest,
     )
-    ends = [end for end in (expires, secret_expires) if end is not None]
     roles = tuple((row[-2], None if row[-1] is None else words(row[-1])) for row in rows if row[-2] is not None)
     member_role = MemberRole(role) if role else None
-    return Standing(principal, min(ends, default=None), organization, excluded is not None, member_role, roles, name or "")
+    return Standing(principal, end, organization, excluded is not None, member_role, roles, name or "")
 
 
 _KINDS = {TokenKind.ORGANIZATION.value: PrincipalKind.ORGANIZATION, TokenKind.PLATFORM.value: PrincipalKind.PLATFORM}

@@ -60,11 +60,15 @@ ANSWERS = Statement(
     lambda row: (str(row[0]), str(row[1]), int(row[2]), str(row[3])),
 )
 REPLACE_CHANGES = changing(
-    lambda: AuditEvent.update({AuditEvent.changes: Slot("changes")}).where(_HERE & (AuditEvent.revision == Slot("revision")))
+    lambda: AuditEvent.update({AuditEvent.changes: Slot("changes")}).where(
+        _HERE & (AuditEvent.revision == Slot("revision")) & (AuditEvent.changes != Slot("changes"))
+    )
 )
 # The only events that hold what a user was called.
 FORGET_OWN_CHANGES = changing(
-    lambda: AuditEvent.update({AuditEvent.changes: "{}"}).where(_HERE & _OF_USER & (AuditEvent.action == "user.update"))
+    lambda: AuditEvent.update({AuditEvent.changes: "{}"}).where(
+        _HERE & _OF_USER & (AuditEvent.action == "user.update") & (AuditEvent.changes != "{}")
+    )
 )
 _THIS = (Invitation.organization_id == Slot("organization_id")) & (Invitation.id == Slot("invitation_id"))
 CANCEL = changing(
@@ -72,7 +76,9 @@ CANCEL = changing(
         _THIS & (Invitation.state == constant(InvitationState.PENDING.value))
     )
 )
-REPLACE_INVITEE = changing(lambda: Invitation.update({Invitation.email: Slot("instead")}).where(_THIS))
+REPLACE_INVITEE = changing(
+    lambda: Invitation.update({Invitation.email: Slot("instead")}).where(_THIS & (Invitation.email != Slot("instead")))
+)
 REPLACE_INVITER = changing(
     lambda: Invitation.update({Invitation.inviter_email: Slot("instead")}).where(
         (Invitation.organization_id == Slot("organization_id"))
@@ -86,6 +92,8 @@ REPLACE_INVITER = changing(
 )
 REPLACE_ANSWER = changing(
     lambda: RequestRecord.update({RequestRecord.answer: Slot("answer")}).where(
-        (RequestRecord.principal_id == Slot("principal_id")) & (RequestRecord.request_id == Slot("request_id"))
+        (RequestRecord.principal_id == Slot("principal_id"))
+        & (RequestRecord.request_id == Slot("request_id"))
+        & (RequestRecord.answer != Slot("answer"))
     )
 )

@@ -125,8 +125,8 @@ DROP_PERSONAL = changing(lambda: PersonalOrganization.delete().where(PersonalOrg
 # Who could own an organization that is brought back: a deleted one keeps its last owner, even a deleted user.
 ACTIVE_OWNER = value(
     lambda: (
-        Table.select(Table.id)
-        .join(Membership, on=Membership.user_id == Table.id)
+        Membership.select(Membership.user_id)
+        .join(Table, on=Table.id == Membership.user_id)
         .where(
             (Membership.organization_id == Slot("organization_id"))
             & (Membership.role == constant(MemberRole.OWNER))
