@@ -238,10 +238,11 @@ def _is_for_some(method: MethodDescriptor) -> bool:
 
 def test_control_without_authorization_the_matrix_finds_violations(deploy_own: Callable[..., World]) -> None:
     def is_guarded_there_alone(method: MethodDescriptor) -> bool:
-        # A change of an organization or of platform tokens asks for access again inside its transaction, so a missing
-        # interceptor shows in its principals alone.
-        asks_again = is_change(method) and (is_scoped(method) or method.containing_service.name == "PlatformTokenService")
-        return _is_for_some(method) or bool(access_of(method).permissions and not asks_again)
+        # Every change asks again inside its transaction: for permissions in an organization or, where there is none, for all
+        # that its method declares.
+        if is_change(method):
+            return is_scoped(method) and _is_for_some(method)
+        return _is_for_some(method) or bool(access_of(method).permissions)
 
     expected = [method for method in methods() if is_guarded_there_alone(method)]
     levels = {access_of(method).level for method in methods()} - {policy_pb2.ACCESS_LEVEL_PUBLIC}

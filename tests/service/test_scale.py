@@ -44,6 +44,7 @@ GROWING = {
     "roles.UNASSIGN": "takes a role that is deleted from everybody",
     "roles.UNOFFER": "takes a role that is deleted from every invitation",
     "api_tokens.OF_MEMBERS": "goes through the tokens that are bound to nothing by id, whosever they are",
+    "api_tokens.OF_USER_IN": "goes through one's own tokens, at worst",
     "api_tokens.DELETE": "takes with a token what every organization that keeps it out has noted",
     "api_tokens.KEPT_OUT_BEYOND": "goes through the organizations that keep a token out",
     "platform.BUMP": "changes a table of one row",

@@ -94,8 +94,10 @@ class Erasure(Service):
             self._change(call, organization_id, partial(eraser.erase, traces=traces))
 
         def last(change: Change) -> None:
-            forgotten = change.database.run(statements.FORGET_OWN_CHANGES, organization_id=home, user_id=user.id)
-            eraser.erase(change, own, forgotten + eraser.clear_answers(change))
+            key = {"organization_id": home, "user_id": user.id}
+            forgotten = change.database.run(statements.FORGET_OWN_CHANGES, **key) + eraser.clear_answers(change)
+            is_first = change.database.row(statements.ERASURE, **key) is None  # told here even where nothing is to be removed
+            eraser.erase(change, own, forgotten + is_first)
 
         self._change(call, home, last)
 

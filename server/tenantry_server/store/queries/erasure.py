@@ -37,6 +37,9 @@ OWN_CHANGES = Statement(
     lambda: AuditEvent.select(AuditEvent.time, AuditEvent.changes).where(_HERE & _OF_USER).order_by(AuditEvent.revision.desc()),
     lambda row: (int(row[0]), str(row[1])),
 )
+ERASURE = value(
+    lambda: AuditEvent.select(AuditEvent.revision).where(_HERE & _OF_USER & (AuditEvent.action == "user.erase")).limit(1)
+)
 HOLDERS = value(lambda: User.select(User.id).where(User.email == Slot("email")))
 FORMER_HOLDERS = value(
     lambda: AuditEvent.select(AuditEvent.target_id).where((AuditEvent.action == "user.update") & _holds(AuditEvent.changes))
