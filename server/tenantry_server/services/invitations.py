@@ -171,7 +171,8 @@ class Invitations(Service):
             raise InvitationNotFound(invitation_id=invitation_id)
 
         def while_there(change: Change) -> Invitation:
-            if change.organization.state is OrganizationState.DELETED:
+            is_theirs = _verified_email(change.call.principal) == email  # as this transaction sees them
+            if change.organization.state is OrganizationState.DELETED or not is_theirs:
                 raise InvitationNotFound(invitation_id=invitation_id)
             return body(change)
 

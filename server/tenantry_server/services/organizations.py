@@ -47,7 +47,7 @@ class Organizations(Service):
         self._ensure_region(default_region_id or None)
 
         def body(change: Change) -> Organization:
-            if not principal.email_verified:
+            if not change.call.principal.email_verified:
                 raise EmailNotVerified
             self._ensure_may_own_another(change, principal.user_id)
             return found(change, name, creator_user_id=principal.user_id, default_region_id=default_region_id)
