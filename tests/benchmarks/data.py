@@ -2,7 +2,8 @@
 
 User n owns organization n and is a member of four others; each of `GROUPS` organizations has 100 members, and one, the
 crowd, has 100,000, all of them users beyond the first. Who is in an organization without owning it has a system role
-there. There are no personal organizations, which no measured call needs.
+there. Every organization has had two invitations, of which one is pending, and an audit event of each: a database plans for
+the tables that it has seen. There are no personal organizations, which no measured call needs.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _STRIDE = 7_919  # a prime, so that the members of an organization lie far apart
 _SCATTER = 0x9E3779B97F4A7C15
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _START = 1_750_000_000_000
+_NEVER = 4_000_000_000_000
 
 
 def numbered(prefix: str, number: int) -> str:
@@ -151,6 +153,25 @@ def _tokens(size: Size) -> Iterator[Row]:
         yield numbered("3C", n), digest, "usr", user_id(n), "", None, None, _START + n
 
 
+def _invitations(size: Size) -> Iterator[Row]:
+    for n in range(1, size.organizations + 1):
+        for number, state in ((2 * n - 1, "accepted"), (2 * n, "pending")):
+            yield (
+                *(organization_id(n), numbered("4D", number), f"invited{number}@example.com", state, "member"),
+                *(f"user{n}@example.com", user_id(n), "", _NEVER, 1, _START + n, _START + n),
+            )
+
+
+def _events(size: Size) -> Iterator[Row]:
+    changes = '{"email":[null,"invited@example.com"],"state":[null,"pending"],"role":[null,"member"]}'
+    for n in range(1, size.organizations + 1):
+        for number in (2 * n - 1, 2 * n):
+            yield (
+                *(organization_id(n), number - 2 * n, _START + n, "user", user_id(n), numbered("3C", n)),
+                *("invitation.create", "invitation", numbered("4D", number), changes, numbered("5E", number)),
+            )
+
+
 TABLES = (
     Table("users", "id, email, email_verified, name, revision, create_time, update_time", _users),
     Table(
@@ -163,4 +184,16 @@ TABLES = (
     Table("memberships", "organization_id, user_id, role, revision, create_time, update_time", _members),
     Table("membership_roles", "organization_id, user_id, role_id, custom_role_id", _assigned),
     Table("api_tokens", "id, digest, kind, user_id, organization_id, permissions, expire_time, create_time", _tokens),
+    Table(
+        "invitations",
+        "organization_id, id, email, state, role, inviter_email, granter_user_id, granter_token_id, expire_time, revision,"
+        " create_time, update_time",
+        _invitations,
+    ),
+    Table(
+        "audit_events",
+        "organization_id, revision, time, actor_kind, actor_id, credential_id, action, target_type, target_id, changes,"
+        " call_id",
+        _events,
+    ),
 )
