@@ -59,6 +59,8 @@ def measure(options: argparse.Namespace, stage: Stage) -> report.Results:
     if not options.quick and not options.no_peers and "postgresql" in options.engines:
         results.subjects += stage.peers()
         results.peers = PEERS
+    for subject in results.subjects:
+        subject.floor = results.floor(subject.group)
     for line in rounds(stage.generator, results.subjects, pace):
         say(line)
     if not options.quick:

@@ -71,6 +71,7 @@ def processes(generator: Generator, url: str, workers: int, subject: Subject, pa
             )
             for count in (1, workers)
         ]
+        pair[1].floor = pair[0]
         for line in rounds(generator, pair, pace):
             say(line)
     return Processes(subject.group, workers, pair[0].figures, pair[1].figures)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +17,20 @@ from .load import Order, Run, Window
 from .running import Running
 
 _TESTS = Path(__file__).resolve().parents[1]
-_FIFTH = 5
+# A run of the floor, in seconds: two windows.
+_FLOOR = 0.6
+
+Spent = Callable[[Window], int]
+
+
+def server(window: Window) -> int:
+    """Nanoseconds of the server's processes."""
+    return window.server
+
+
+def both(window: Window) -> int:
+    """Nanoseconds of the server's processes and of PostgreSQL's."""
+    return window.server + window.postgres
 
 
 class Generator:
@@ -45,36 +59,42 @@ def generating() -> Iterator[Generator]:
 
 @dataclass
 class Figures:
-    """What the rounds of one subject measured. CPU in microseconds a call, latencies in milliseconds."""
+    """What the rounds of one subject measured. CPU in microseconds a call, latencies in milliseconds.
+
+    `floors` are the runs of its floor, each just before the one of `busy` at the same place: a machine that others use is now
+    fast and now slow, and only what was measured in the same second compares.
+    """
 
     busy: list[Run] = field(default_factory=list)
+    floors: list[Run] = field(default_factory=list)
     alone: list[Run] = field(default_factory=list)
 
     @property
-    def windows(self) -> list[Window]:
-        """Of all rounds, those that saw calls end."""
-        return [window for run in self.busy for window in run.windows if window.calls]
-
-    def _fifth(self, spent: Callable[[Window], int]) -> float:
-        """The 20th percentile of the windows' CPU a call: what the call costs when nobody else disturbs it."""
-        costs = sorted(spent(window) / window.calls / 1000 for window in self.windows)
-        return costs[len(costs) // _FIFTH] if costs else float("nan")
-
-    @property
-    def server(self) -> float:
-        """CPU of the server's processes."""
-        return self._fifth(lambda window: window.server)
-
-    @property
-    def both(self) -> float:
-        """CPU of the server's processes and of PostgreSQL's."""
-        return self._fifth(lambda window: window.server + window.postgres)
+    def cost(self) -> float:
+        """CPU of the server: the 20th percentile of all windows, what the call costs when nobody disturbs it."""
+        costs = _costs(self.busy, server)
+        return costs[len(costs) // 5]
 
     @property
     def spread(self) -> float:
-        """How far the windows lie apart: the 80th percentile of the server's CPU a call over the 20th."""
-        costs = sorted(window.server / window.calls for window in self.windows)
-        return costs[len(costs) * 4 // _FIFTH] / costs[len(costs) // _FIFTH] if costs else float("nan")
+        """How far the windows lie apart: the 80th percentile over the 20th."""
+        costs = _costs(self.busy, server)
+        return costs[len(costs) * 4 // 5] / costs[len(costs) // 5]
+
+    def ratios(self, spent: Spent) -> list[float]:
+        """Round by round, how many floors it cost, in ascending order."""
+        pairs = zip(self.busy, self.floors, strict=True)
+        return sorted(_median(_costs([run], spent)) / _median(_costs([floor], spent)) for run, floor in pairs)
+
+    @property
+    def server(self) -> float:
+        """CPU of the server's processes, in floors: the median of the rounds."""
+        return _median(self.ratios(server))
+
+    @property
+    def both(self) -> float:
+        """CPU of the server's processes and of PostgreSQL's, in floors: the median of the rounds."""
+        return _median(self.ratios(both))
 
     @property
     def rate(self) -> float:
@@ -109,7 +129,7 @@ class Figures:
     @property
     def runs(self) -> list[Run]:
         """All of them."""
-        return [*self.busy, *self.alone]
+        return [*self.busy, *self.floors, *self.alone]
 
 
 @dataclass
@@ -124,6 +144,7 @@ class Subject:
     in_flight: int
     connections: int = 8
     alone: bool = True
+    floor: Subject | None = None  # what it is measured against, anew before each of its runs
     figures: Figures = field(default_factory=Figures)
     _position: int = 0
 
@@ -157,13 +178,15 @@ class Pace:
 
 
 def rounds(generator: Generator, subjects: Sequence[Subject], pace: Pace) -> Iterator[str]:
-    """Warms every subject up and measures it in each round; says what it does."""
+    """Warms every subject up and measures it in each round, its floor just before it; says what it does."""
     for subject in subjects:
         yield f"warming up: {subject.group}, {subject.name}"
         subject.measure(generator, pace.warm_up)
     for turn in range(pace.rounds):
         for subject in subjects:
             yield f"round {turn + 1} of {pace.rounds}: {subject.group}, {subject.name}"
+            if subject.floor is not None:
+                subject.figures.floors.append(subject.floor.measure(generator, _FLOOR))
             subject.figures.busy.append(subject.measure(generator, pace.seconds))
             if subject.alone:
                 subject.figures.alone.append(subject.measure(generator, pace.seconds / 3, in_flight=1))
@@ -176,6 +199,11 @@ def keep(folder: Path, name: str, requests: Sequence[tuple[str, bytes]]) -> Path
     return path
 
 
-def _median(values: Iterator[float]) -> float:
+def _costs(runs: Iterable[Run], spent: Spent) -> list[float]:
+    """Microseconds a call of all windows, in ascending order."""
+    return sorted(spent(window) / window.calls / 1000 for run in runs for window in run.windows if window.calls) or [math.nan]
+
+
+def _median(values: Iterable[float]) -> float:
     found = list(values)
-    return statistics.median(found) if found else float("nan")
+    return statistics.median(found) if found else math.nan

@@ -11,15 +11,16 @@ from importlib.metadata import version
 from . import meters
 from .driver import Cost
 from .extras import Growth, Processes
-from .measure import Figures, Pace, Subject
+from .measure import Figures, Pace, Subject, server
 from .plot import Bar, chart
 from .scenarios import BY_NAME, FLOOR, READS
 
 _METHOD = """\
 - **CPU** is the headline: of the server's processes and of PostgreSQL's, from `/proc/<pid>/task/*/schedstat` in nanoseconds,
-  in windows of 0.25 s; reported is the 20th percentile of the windows' CPU a call, which resists what else the machine does.
-- **Ratios** are to the empty call of the same run: `grpc.health.v1.Health/Check` on the same server, through the same
-  interceptors. Those of different runs differ; call less than 1.25 a tie.
+  in windows of 0.25 s. Where one figure is named, it is the 20th percentile of the windows.
+- **Ratios** are to the empty call, `grpc.health.v1.Health/Check` on the same server and through the same interceptors, which
+  is measured anew in the second before each run of each call: a machine that others use is now fast and now slow. Reported
+  is the median of the rounds. Call less than 1.25 a tie.
 - **Load** is a closed loop from a process of its own: prebuilt HTTP/2 frames over 8 sockets, {reads:,} requests a read by
   random callers and organizations, changes that never repeat; 32 reads or 16 changes in flight, and 1 for latency "alone".
 - **Rounds** are interleaved: each call once a round, {rounds} rounds of {seconds:g} s after {warm:g} s of warming up; latencies
@@ -46,15 +47,15 @@ class Results:
         """What was measured of a call, if it was."""
         return next((s.figures for s in self.subjects if (s.group, s.name) == (group, name)), None)
 
-    def floor(self, group: str) -> float:
-        """Microseconds of the empty call."""
-        figures = self.figures(group, FLOOR.name) or self.figures("PostgreSQL", FLOOR.name)
-        return figures.server if figures else float("nan")
-
     @property
-    def groups(self) -> list[str]:
-        """The targets that have a floor of their own, in order."""
-        return [subject.group for subject in self.subjects if subject.name == FLOOR.name]
+    def floors(self) -> dict[str, Subject]:
+        """The empty call of each group that has one."""
+        return {subject.group: subject for subject in self.subjects if subject.name == FLOOR.name}
+
+    def floor(self, group: str) -> Subject:
+        """The empty call that a group is measured against: its own, or PostgreSQL's, which the peers use too."""
+        floors = self.floors
+        return floors.get(group) or floors.get("PostgreSQL") or next(iter(floors.values()))
 
     def problems(self) -> Iterator[str]:
         """What makes the run fail."""
@@ -75,7 +76,7 @@ def text(results: Results) -> str:
     parts.append(
         _METHOD.format(reads=READS, rounds=results.pace.rounds, seconds=results.pace.seconds, warm=results.pace.warm_up)
     )
-    parts += [_calls(results, group) for group in results.groups]
+    parts += [_calls(results, group) for group in results.floors]
     parts += [*_pairs(results), *_references(results), *_processes(results), *_memory(results), *_noise(results)]
     return "\n".join(parts)
 
@@ -85,27 +86,31 @@ def _machine(results: Results) -> Iterator[str]:
     cores = f"{os.cpu_count()} cores ({meters.processor()}), {meters.memory() / 2**30:.0f} GiB"
     yield f"Python {platform.python_version()}, {packages}; Linux {platform.release().split('-')[0]};"
     yield f"{cores}, shared by server, database, load generator and whatever else ran.\n"
-    empty = ", ".join(f"{group} {results.floor(group):.0f} µs" for group in results.groups)
-    bare = next((s.figures.server for s in results.subjects if s.group == "bare"), float("nan"))
-    yield f"One empty call: {empty}; grpc's own server without interceptors {bare:.0f} µs. All else is in multiples of these.\n"
+    empty = ", ".join(f"{group} {floor.figures.cost:.0f} µs" for group, floor in results.floors.items())
+    bare = next(s.figures.server for s in results.subjects if s.group == "bare")
+    yield f"One empty call: {empty}. All else is in multiples of it; on grpc's own server, without interceptors, it costs"
+    yield f"{bare:.2f}.\n"
 
 
 def _calls(results: Results, group: str) -> str:
-    floor = results.floor(group)
     lines = [
         f"\n## {group}\n",
-        "| call | in flight | server, x | with PostgreSQL, x | goal | calls/s | p50, ms | p99, ms | alone p50 | p99 | spread |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        "| call | in flight | server, x | with PostgreSQL, x | goal | calls/s | p50, ms | p99, ms | alone p50 | p99 |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for subject in results.subjects:
         if subject.group == group:
             f = subject.figures
             lines.append(
-                f"| {subject.name} | {subject.in_flight} | {f.server / floor:.2f} | {f.both / floor:.2f} "
-                f"| {_goal(subject) or ''} | {f.rate:.0f} | {f.p50:.1f} | {f.p99:.1f} | {f.alone_p50:.2f} | {f.alone_p99:.2f} "
-                f"| {f.spread:.2f} |"
+                f"| {subject.name} | {subject.in_flight} | {_range(f)} | {f.both:.2f} "
+                f"| {_goal(subject) or ''} | {f.rate:.0f} | {f.p50:.1f} | {f.p99:.1f} | {f.alone_p50:.2f} | {f.alone_p99:.2f} |"
             )
     return "\n".join(lines)
+
+
+def _range(figures: Figures) -> str:
+    rounds = figures.ratios(server)
+    return f"{figures.server:.2f} ({rounds[0]:.2f}–{rounds[-1]:.2f})"
 
 
 def _goal(subject: Subject) -> float:
@@ -123,9 +128,7 @@ def _pairs(results: Results) -> Iterator[str]:
             yield f"| {subject.group}: {subject.name} | {beside} | {subject.figures.both / other.both:.2f} |"
         small = results.figures(subject.group.removesuffix(", large"), subject.name)
         if small and subject.group.endswith(", large"):
-            ratio = subject.figures.both / results.floor(subject.group)
-            known = small.both / results.floor(subject.group.removesuffix(", large"))
-            yield f"| {subject.group}: {subject.name} | 1,000 organizations | {ratio / known:.2f} |"
+            yield f"| {subject.group}: {subject.name} | 1,000 organizations | {subject.figures.both / small.both:.2f} |"
 
 
 def _references(results: Results) -> Iterator[str]:
@@ -133,16 +136,14 @@ def _references(results: Results) -> Iterator[str]:
     yield "| what | beside | CPU, x empty call | of it PostgreSQL | theirs / ours | calls/s | p50, ms | p99, ms |"
     yield "|---|---|---:|---:|---:|---:|---:|---:|"
     for engine, cost in results.drivers.items():
-        floor = results.floor(engine)
+        floor = results.floor(engine).figures.cost
         both = (cost.client + cost.postgres) / floor
         yield f"| {engine}: the authorization statement, bare driver | | {both:.2f} | {cost.postgres / floor:.2f} | | | | |"
     for name, ours in results.peers.items():
         theirs, own = results.figures("peers", name), results.figures("PostgreSQL", ours)
         if theirs and own:
-            floor = results.floor("PostgreSQL")
-            share = (theirs.both - theirs.server) / floor
             yield (
-                f"| {name} | {ours} | {theirs.both / floor:.2f} | {share:.2f} | {theirs.both / own.both:.1f} "
+                f"| {name} | {ours} | {theirs.both:.2f} | {theirs.both - theirs.server:.2f} | {theirs.both / own.both:.1f} "
                 f"| {theirs.rate:.0f} | {theirs.p50:.1f} | {theirs.p99:.1f} |"
             )
     for name, reason in results.absent.items():
@@ -154,7 +155,7 @@ def _processes(results: Results) -> Iterator[str]:
         yield "\n## Several processes\n\nOf the product itself, 24 calls in flight over 24 connections.\n"
         yield "| call | calls/s | against one process | CPU a call, against one |\n|---|---:|---:|---:|"
     for made in results.processes:
-        faster, dearer = made.several.rate / made.one.rate, made.several.both / made.one.both
+        faster, dearer = made.several.rate / made.one.rate, made.several.both
         what = f"{made.engine}: GetOrganization, {made.workers} processes"
         yield f"| {what} | {made.several.rate:.0f} | {faster:.2f} | {dearer:.2f} |"
 
@@ -174,7 +175,7 @@ def _noise(results: Results) -> Iterator[str]:
     yield "\n## Noise\n"
     yield f"Others used {_mid(foreign):.2f} cores in the median run and {foreign[-1]:.2f} in the worst; the hypervisor took"
     yield f"{stolen:.2f}. A turn of an empty loop took {loops[0]:.1f} to {loops[-1]:.1f} ns, {_mid(loops):.1f} in the median."
-    yield "The spread of a call is the 80th percentile of its windows over the 20th.\n"
+    yield "Where a call's rounds lie apart, so does what is said of it: in brackets the cheapest and the dearest round.\n"
 
 
 def _mid(values: Sequence[float]) -> float:
@@ -185,10 +186,8 @@ def drawing(results: Results) -> str:
     """The chart: every call on small data, and the peers."""
     bars = []
     for subject in results.subjects:
-        group = subject.group if subject.group in results.groups else "PostgreSQL"
-        if subject.group != "bare" and not group.endswith("large"):
-            floor, label = results.floor(group), subject.name if subject.group == "peers" else f"{group}: {subject.name}"
-            server = subject.figures.server / floor
-            rest = max(0.0, subject.figures.both / floor - server)
-            bars.append(Bar(label, server, rest, _goal(subject)))
+        if subject.group != "bare" and not subject.group.endswith("large"):
+            own, all_of_it = subject.figures.server, subject.figures.both
+            label = subject.name if subject.group == "peers" else f"{subject.group}: {subject.name}"
+            bars.append(Bar(label, own, max(0.0, all_of_it - own), _goal(subject)))
     return chart("CPU of a call, in multiples of an empty call on the same server", bars)
