@@ -149,8 +149,15 @@ def _slugs(size: Size) -> Iterator[Row]:
 
 def _tokens(size: Size) -> Iterator[Row]:
     for n in range(1, size.organizations + GROUPS * GROUP + 1):
-        digest = hashlib.sha256(secret(n).encode()).hexdigest()
-        yield numbered("3C", n), digest, "usr", user_id(n), "", None, None, _START + n
+        yield (
+            *(numbered("3C", n), "usr", "bench", "", user_id(n), "", user_id(n), "tnt_usr_"),
+            *(None, None, None, 1, _START + n, _START + n),
+        )
+
+
+def _secrets(size: Size) -> Iterator[Row]:
+    for n in range(1, size.organizations + GROUPS * GROUP + 1):
+        yield hashlib.sha256(secret(n).encode()).hexdigest(), numbered("3C", n), None
 
 
 def _invitations(size: Size) -> Iterator[Row]:
@@ -183,7 +190,13 @@ TABLES = (
     Table("organization_slugs", "slug, organization_id", _slugs),
     Table("memberships", "organization_id, user_id, role, revision, create_time, update_time", _members),
     Table("membership_roles", "organization_id, user_id, role_id, custom_role_id", _assigned),
-    Table("api_tokens", "id, digest, kind, user_id, organization_id, permissions, expire_time, create_time", _tokens),
+    Table(
+        "api_tokens",
+        "id, kind, name, description, user_id, organization_id, creator_id, hint, permissions, expire_time, last_used_time,"
+        " revision, create_time, update_time",
+        _tokens,
+    ),
+    Table("api_token_secrets", "digest, api_token_id, expire_time", _secrets),
     Table(
         "invitations",
         "organization_id, id, email, state, role, inviter_email, granter_user_id, granter_token_id, expire_time, revision,"

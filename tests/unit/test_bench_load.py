@@ -56,7 +56,7 @@ def test_every_request_arrives_with_its_own_token_and_body(echo: tuple[_Echo, st
     requests = [(f"token{n}", b"x" * n) for n in range(40)]
     run = carry_out(order(address, keep(tmp_path, "some", requests)))
     assert (run.errors, run.problem) == (0, "")
-    assert 300 <= run.calls <= 300 + 8
+    assert 300 <= run.calls <= 300 + 2 * 8  # what is in flight when the last of them ends still counts
     assert len(behaviour.seen) == run.calls == run.next
     assert set(behaviour.seen) == {(f"Bearer {token}", body) for token, body in requests}
     assert 0 < run.p50 <= run.p99

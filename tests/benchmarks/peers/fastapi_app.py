@@ -27,10 +27,17 @@ class ApiToken(Base):
 
     __tablename__ = "api_tokens"
     id: Mapped[str] = mapped_column(primary_key=True)
-    digest: Mapped[str]
     user_id: Mapped[str]
     permissions: Mapped[str | None]
     expire_time: Mapped[int | None]
+
+
+class ApiTokenSecret(Base):
+    """What is kept of a token's secret."""
+
+    __tablename__ = "api_token_secrets"
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    api_token_id: Mapped[str]
 
 
 class User(Base):
@@ -107,11 +114,12 @@ def authorization(digest: str, organization_id: str):
     same = and_(MembershipRole.organization_id == Membership.organization_id, MembershipRole.user_id == Membership.user_id)
     return (
         select(ApiToken, User, Membership, MembershipRole, Organization)
+        .join(ApiTokenSecret, ApiTokenSecret.api_token_id == ApiToken.id)
         .join(User, User.id == ApiToken.user_id)
         .outerjoin(Membership, and_(Membership.user_id == User.id, Membership.organization_id == organization_id))
         .outerjoin(MembershipRole, same)
         .outerjoin(Organization, Organization.id == organization_id)
-        .where(ApiToken.digest == digest)
+        .where(ApiTokenSecret.digest == digest)
     )
 
 
