@@ -86,10 +86,10 @@ def _machine(results: Results) -> Iterator[str]:
     cores = f"{os.cpu_count()} cores ({meters.processor()}), {meters.memory() / 2**30:.0f} GiB"
     yield f"Python {platform.python_version()}, {packages}; Linux {platform.release().split('-')[0]};"
     yield f"{cores}, shared by server, database, load generator and whatever else ran.\n"
-    empty = ", ".join(f"{group} {floor.figures.cost:.0f} µs" for group, floor in results.floors.items())
+    empty = ", ".join(f"{floor.figures.cost:.0f} µs ({group})" for group, floor in results.floors.items())
     bare = next(s.figures.server for s in results.subjects if s.group == "bare")
-    yield f"One empty call: {empty}. All else is in multiples of it; on grpc's own server, without interceptors, it costs"
-    yield f"{bare:.2f}.\n"
+    yield f"An empty call cost {empty}."
+    yield f"All else is in multiples of it; on grpc's own server, without interceptors, it costs {bare:.2f}.\n"
 
 
 def _calls(results: Results, group: str) -> str:
