@@ -78,9 +78,14 @@ drift: $(VENV)/.dev ## Check that the generated files are what the protos and ga
 test: $(VENV)/.dev ## Run all tests, on SQLite and PostgreSQL (FILTER=… for some of them)
 	pytest -c tests/pytest.ini -n auto $(if $(FILTER),-k "$(FILTER)")
 
+$(VENV)/peers/.done: tests/benchmarks/requirements.txt | $(BIN)/python
+	$(PYTHON) -m venv $(VENV)/peers
+	$(VENV)/peers/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
 .PHONY: bench
-bench: $(VENV)/.dev ## Measure what calls cost, as ratios to an empty call; writes tests/benchmarks/report.md
-	cd tests && PYTHONWARNINGS=ignore python -m benchmarks.bench
+bench: $(VENV)/.dev $(VENV)/peers/.done ## Measure what calls cost; writes tests/benchmarks/report.md (BENCH=--help for options)
+	cd tests && PYTHONWARNINGS=ignore python -m benchmarks.bench $(BENCH)
 
 .PHONY: format
 format: $(VENV)/.dev ## Format Python and protos
