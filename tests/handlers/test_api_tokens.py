@@ -96,7 +96,8 @@ def test_what_an_expired_token_cannot_do_is_said_with_the_reason(
 
 
 def test_list_answers_by_pages(ana: Somebody, acme: Any, made: Any) -> None:
-    listed, token = [], ""
+    listed: list[Any] = []
+    token = ""
     while token or not listed:
         page = ana("ApiTokenService.ListApiTokens", organization_id=acme.id, page_size=1, page_token=token)
         assert len(page.api_tokens) == 1
@@ -122,7 +123,7 @@ def test_update_changes_what_the_mask_or_the_request_names(
     expected = api_token_pb2.ApiToken()
     expected.CopyFrom(made.api_token)
     for field, value in {**changed, "revision": 3, "etag": "r3"}.items():
-        expected.ClearField(field)
+        expected.ClearField(field)  # type: ignore[arg-type]  # the stubs want literals
         if isinstance(value, list):
             getattr(expected, field).extend(value)
         elif value is not None:

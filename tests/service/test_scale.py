@@ -49,8 +49,10 @@ GROWING = {
     "api_tokens.KEPT_OUT_BEYOND": "goes through the organizations that keep a token out",
     "platform.BUMP": "changes a table of one row",
     "users.IDENTITIES": "sorts the few identities of each user",
-    "erasure.OWN_CHANGES": "goes through the trail of a personal organization",
-    "erasure.FORGET_OWN_CHANGES": "goes through the trail of a personal organization",
+    **dict.fromkeys(
+        ("erasure.OWN_CHANGES", "erasure.ERASURE", "erasure.FORGET_OWN_CHANGES"),
+        "goes through the trail of a personal organization",
+    ),
     "erasure.REPLACE_INVITER": "goes through the trail of an organization; to erase somebody, which is rare",
     **dict.fromkeys(
         ("erasure.HOME", "erasure.FORMER_HOLDERS", "erasure.EVENTS", "erasure.ANSWERS"),
@@ -145,6 +147,10 @@ def test_no_statement_goes_through_everything(engine: str, bulks: Callable[[str]
             if done.flaws or done.steps > MOST[engine]:
                 found[name, generic] = (done.steps, done.flaws)
     assert found == {}
+
+
+def test_what_may_grow_exists() -> None:
+    assert set(GROWING) <= set(statements())
 
 
 def test_a_statement_that_does_would_be_seen(engine: str, bulks: Callable[[str], Bulk]) -> None:

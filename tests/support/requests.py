@@ -144,7 +144,7 @@ class _Builder:
             return {"switch": True}
         if name == "google.protobuf.Duration":
             return {"seconds": 60}
-        if name.startswith("tenantry."):
+        if field.message_type is not None and name.startswith("tenantry."):
             return self.message(field.message_type)
         raise UnknownShape(field.full_name)
 

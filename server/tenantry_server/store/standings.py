@@ -15,7 +15,8 @@ from .values import milliseconds, words
 
 def authenticate(database: Database, catalog: Catalog, digest: str, organization_id: str, now: datetime) -> Known | None:
     """By the digest of a token's secret; None when it is unknown or expired. `organization_id` may be empty."""
-    rows = database.rows(access.BY_DIGEST, digest=digest, organization_id=organization_id)
+    statement = access.BY_DIGEST if organization_id else access.BY_DIGEST_ALONE
+    rows = database.rows(statement, digest=digest, organization_id=organization_id)
     return _known(catalog, access.standing(rows, digest=digest), now)
 
 

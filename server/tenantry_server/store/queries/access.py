@@ -143,7 +143,16 @@ def _by_identity(condition: Any) -> Any:
     return _standing(_credential(columns, Identity, _NULL), Identity.user_id).where(condition)
 
 
+def _alone() -> Any:
+    """A credential and its user where no organization is named: what a row of the others says of one is null."""
+    columns = [*[_NULL] * _WIDTH, *_TOKEN, ApiTokenSecret.expire_time, _NULL, User.email, User.email_verified, User.name]
+    query = ApiTokenSecret.select(*columns, _NULL, _NULL, _NULL)
+    query = query.join(ApiToken, on=ApiToken.id == ApiTokenSecret.api_token_id)
+    return query.join(User, JOIN.LEFT_OUTER, on=User.id == ApiToken.user_id).where(ApiTokenSecret.digest == Slot("digest"))
+
+
 BY_DIGEST: Statement[Row] = Statement(_by_digest, tuple)
+BY_DIGEST_ALONE: Statement[Row] = Statement(_alone, tuple)
 BY_TOKEN_ID: Statement[Row] = Statement(_by_token_id, tuple)
 BY_IDENTITY: Statement[Row] = Statement(
     lambda: _by_identity((Identity.issuer == Slot("issuer")) & (Identity.subject == Slot("subject"))), tuple
