@@ -10,13 +10,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from tenantry_server.processes import wait_until_serving
+
+from . import signing
 
 _TESTS = Path(__file__).resolve().parents[1]
 # Below the ports that the system gives to clients, which could be given away between two starts.
@@ -75,7 +77,9 @@ def tenantry(url: str, *, postgres: int = 0, workers: int = 1, plain: bool = Fal
         "PYTHONWARNINGS": "ignore",
     }
     command = [sys.executable, "-m", *(("tenantry_server", "serve") if plain else ("benchmarks.server",))]
-    with process(command, environment, log=False) as server:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        environment |= signing.settings(Path(folder))
+        server = stack.enter_context(process(command, environment, log=False))
         wait_until_serving(address, lambda: server.poll() is None)
         yield Running(address, server.pid, postgres)
 

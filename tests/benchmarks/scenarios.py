@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2
 
 from tenantry.v1 import invitation_service_pb2, member_pb2, member_service_pb2, organization_service_pb2
 
+from . import signing
 from .data import GROUPS, Size, organization_id, secret, user_id
 
 EMPTY = "/grpc.health.v1.Health/Check"
@@ -78,6 +79,10 @@ def _known(making: Making, number: int) -> Request:
     return secret(making.organization), health_pb2.HealthCheckRequest()
 
 
+def _signed_in(making: Making, number: int) -> Request:
+    return signing.token(number % signing.PEOPLE), health_pb2.HealthCheckRequest()
+
+
 def _get_organization(making: Making, number: int) -> Request:
     organization = making.organization
     caller = making.random.choice(making.size.members(organization))
@@ -138,7 +143,8 @@ SCENARIOS = (
     FLOOR,
     Scenario("authenticated empty call", KNOWN, _known, goal={"sqlite": 1.15, "postgresql": 1.15}, in_large=True),
     # CheckPermission and BatchCheckPermissions(100) belong here, when AuthorizationService is there: goals 1.3 and 1.8 for the
-    # first. So does an authenticated empty call whose credential is a JWT.
+    # first.
+    Scenario("empty call, signed in (JWT)", KNOWN, _signed_in),
     Scenario(
         "GetOrganization",
         f"{_SERVICES}.OrganizationService/GetOrganization",

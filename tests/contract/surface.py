@@ -42,6 +42,9 @@ def _line(method: MethodDescriptor) -> str:
 
 
 def _principals(access: policy_pb2.Access) -> list[str]:
+    """Those that are named; `all` are those of tenants."""
+    if access.level == policy_pb2.ACCESS_LEVEL_PLATFORM:
+        return ["platform"]
     names = [policy_pb2.PrincipalKind.Name(kind) for kind in access.principals]
     return [name.removeprefix("PRINCIPAL_KIND_").lower() for name in names]
 
@@ -70,6 +73,8 @@ def _rest(method: MethodDescriptor) -> Iterator[str]:
     rule = options.Extensions[annotations_pb2.http]
     for binding in (rule, *rule.additional_bindings):
         yield _binding(binding)
+    if rest.organization_header:
+        yield f"organization={rest.organization_header}"
     yield f"status={rest.status or 200}"
     if rest.unwrap:
         yield f"unwrap={rest.unwrap}"

@@ -100,7 +100,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The list is too long for a path without pages. Metadata: `limit`."""
     ERROR_REASON_SUCCESSOR_MISSING: _ErrorReason.ValueType  # 62
     """FAILED_PRECONDITION. The user alone owns organizations for which no successor is named. Metadata:
-    `organization_ids`, comma-separated.
+    `organization_ids`, comma-separated, at most 100 of them.
     """
     ERROR_REASON_USER_DELETED: _ErrorReason.ValueType  # 63
     """FAILED_PRECONDITION. The user is deleted. Metadata: `user_id`."""
@@ -213,7 +213,7 @@ ERROR_REASON_LIST_TOO_LONG: ErrorReason.ValueType  # 61
 """FAILED_PRECONDITION. The list is too long for a path without pages. Metadata: `limit`."""
 ERROR_REASON_SUCCESSOR_MISSING: ErrorReason.ValueType  # 62
 """FAILED_PRECONDITION. The user alone owns organizations for which no successor is named. Metadata:
-`organization_ids`, comma-separated.
+`organization_ids`, comma-separated, at most 100 of them.
 """
 ERROR_REASON_USER_DELETED: ErrorReason.ValueType  # 63
 """FAILED_PRECONDITION. The user is deleted. Metadata: `user_id`."""

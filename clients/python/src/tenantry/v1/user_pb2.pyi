@@ -79,7 +79,7 @@ class User(_message.Message):
     personal_organization_id: _builtins.str
     """The user's personal organization; empty once the user is deleted."""
     revision: _builtins.int
-    """Counts the changes of the user."""
+    """Counts the changes of the user, and of what they join or make."""
     etag: _builtins.str
     """Send it back in an update or deletion to refuse the change when something else came between."""
     @_builtins.property

@@ -124,8 +124,8 @@ class UserServiceServicer:
 
     def DeleteUser(self, request, context):
         """Deletes a user in one transaction: memberships, tokens and identities end, the personal organization is deleted, and
-        in each organization that the user alone owns the named successor becomes its owner. Refused, with all such
-        organizations, when one is left without a successor.
+        in each organization that the user alone owns the named successor becomes its owner. Refused when one is left
+        without a successor, with up to 100 of those that are.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

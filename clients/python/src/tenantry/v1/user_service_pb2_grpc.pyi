@@ -46,8 +46,8 @@ class UserServiceStub:
     """Changes a user. What an identity provider says of address and name replaces this again when the user next signs in."""
     DeleteUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.DeleteUserRequest, _user_pb2.User]
     """Deletes a user in one transaction: memberships, tokens and identities end, the personal organization is deleted, and
-    in each organization that the user alone owns the named successor becomes its owner. Refused, with all such
-    organizations, when one is left without a successor.
+    in each organization that the user alone owns the named successor becomes its owner. Refused when one is left
+    without a successor, with up to 100 of those that are.
     """
     ExportUser: _grpc.UnaryUnaryMultiCallable[_user_service_pb2.ExportUserRequest, _user_service_pb2.ExportUserResponse]
     """All that is kept about a user, to be handed to them."""
@@ -75,8 +75,8 @@ class UserServiceAsyncStub(UserServiceStub):
     """Changes a user. What an identity provider says of address and name replaces this again when the user next signs in."""
     DeleteUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.DeleteUserRequest, _user_pb2.User]  # type: ignore[assignment]
     """Deletes a user in one transaction: memberships, tokens and identities end, the personal organization is deleted, and
-    in each organization that the user alone owns the named successor becomes its owner. Refused, with all such
-    organizations, when one is left without a successor.
+    in each organization that the user alone owns the named successor becomes its owner. Refused when one is left
+    without a successor, with up to 100 of those that are.
     """
     ExportUser: _aio.UnaryUnaryMultiCallable[_user_service_pb2.ExportUserRequest, _user_service_pb2.ExportUserResponse]  # type: ignore[assignment]
     """All that is kept about a user, to be handed to them."""
@@ -137,8 +137,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.User, _abc.Awaitable[_user_pb2.User]]:
         """Deletes a user in one transaction: memberships, tokens and identities end, the personal organization is deleted, and
-        in each organization that the user alone owns the named successor becomes its owner. Refused, with all such
-        organizations, when one is left without a successor.
+        in each organization that the user alone owns the named successor becomes its owner. Refused when one is left
+        without a successor, with up to 100 of those that are.
         """
 
     @_abc_1.abstractmethod
