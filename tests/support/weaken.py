@@ -15,14 +15,15 @@ from tenantry_server.domain.organizations import Organization
 from tenantry_server.store import standings, transactions
 from tenantry_server.store.database import Database, PostgresDatabase
 from tenantry_server.store.people import User
-from tenantry_server.store.queries import organizations
-from tenantry_server.store.statements import Slot, Statement
+from tenantry_server.store.queries import organizations, users
+from tenantry_server.store.statements import Slot, Statement, changing
 
 from . import raw
 
 # Revisions that no change has: the audit trail's key must not stand in for the lock that was taken away.
 _REVISIONS = itertools.count(1_000_000)
 
+_SEE_USER = changing(lambda: User.select(User.id).where((User.id == Slot("user_id")) & (User.state == "active")))
 _READ_USER = Statement(lambda: User.select(User.id, User.email, User.email_verified).where(User.id == Slot("user_id")), tuple)
 
 
@@ -38,6 +39,7 @@ def lock(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
 
     monkeypatch.setattr(transactions, "bump", bump)
     monkeypatch.setattr(organizations, "BUMP_USER", _READ_USER)
+    monkeypatch.setattr(users, "TOUCH", _SEE_USER)
     if not isinstance(database, PostgresDatabase):
         monkeypatch.setattr(database, "writing", lambda deadline: nullcontext())
         for name in ("begin", "commit", "rollback"):

@@ -129,10 +129,12 @@ def recheck(change: Change) -> None:
     """Holds a caller who is not scoped to an organization to what this transaction sees of the credential: it may have been
     revoked or narrowed since the call began. Raises InvalidCredential or PermissionMissing.
     """
-    call = change.call
-    if call.requirement.level not in (Level.AUTHENTICATED, Level.PLATFORM) or call.caller is None:
+    call, caller = change.call, change.call.caller
+    if call.requirement.level not in (Level.AUTHENTICATED, Level.PLATFORM) or caller is None:
         return
-    known = known_again(change.database, change.catalog, call.caller, "", change.now)
+    if not (caller.digest or caller.signed_in):  # the operator, whom the operator speaks for, a certificate's
+        return
+    known = known_again(change.database, change.catalog, caller, "", change.now)
     if known is None:
         raise InvalidCredential
     call.caller = known.principal
