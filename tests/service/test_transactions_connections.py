@@ -1,15 +1,21 @@
 """Connections that are cut: before the commit, during it, between calls. A change happens once, or says that it may have."""
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import grpc
+import peewee
+import psycopg
 import pytest
 from support import raw
 from support.breakage import CommitLoses, Tries, kill
-from support.interleave import Background, Place, Stop, at_once, refused
+from support.interleave import Background, Place, Stop, at_once, outcome, refused
 from support.world import Person, World
 
+from tenantry_server.domain import call as calls
+from tenantry_server.domain.errors import OutcomeUnknown
 from tenantry_server.store.queries import audit, organizations, roles
 
 pytest_plugins = ("support.only",)
@@ -115,6 +121,32 @@ def test_under_a_request_id_a_lost_answer_to_a_commit_changes_nothing(
     assert site.made == 1
     assert site.make_role("once") == made
     assert site.made == 1
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["not applied", "applied"])
+def test_an_unknown_outcome_stays_unknown_when_no_further_try_gets_through(
+    deploy_own: Callable[..., World], monkeypatch: pytest.MonkeyPatch, *, applied: bool
+) -> None:
+    site = Site(deploy_own())
+    begin, begun = site.database.begin, []
+
+    def once() -> None:
+        begun.append(None)
+        if len(begun) > 1:
+            raise peewee.OperationalError from psycopg.errors.SerializationFailure("could not serialize access")
+        begin()
+
+    monkeypatch.setattr(site.database, "begin", once)
+    call = replace(
+        calls.operator("test"), organization_id=site.organization.id, deadline=time.monotonic() + 0.5, request_id="once"
+    )
+    with CommitLoses(site.database, applied=applied):
+        refusal = outcome(
+            lambda: site.world.services.roles.create(call, name="Tester", description="", permissions=["sandbox:write"])
+        )
+    monkeypatch.undo()
+    assert isinstance(refusal, OutcomeUnknown)
+    assert site.made == int(applied)
 
 
 def test_connections_that_died_between_calls_fail_no_read(on_postgresql: Callable[..., World]) -> None:

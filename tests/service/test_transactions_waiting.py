@@ -91,15 +91,21 @@ def test_a_busy_file_costs_another_try(on_sqlite: Callable[..., World], monkeypa
     assert world.breaches() == []
 
 
+@pytest.mark.parametrize("overslept", [False, True], ids=["on time", "overslept"])
 def test_a_change_that_never_gets_through_is_a_conflict_when_its_time_is_up(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, *, overslept: bool
 ) -> None:
     acme = world.organization(world.person("owner"))
 
     def begin() -> None:
         raise peewee.OperationalError from psycopg.errors.SerializationFailure("could not serialize access")
 
+    def oversleep(seconds: float) -> None:
+        pause(seconds + (2 * _SHORT if overslept else 0))
+
+    pause = time.sleep
     monkeypatch.setattr(world.deployment.database, "begin", begin)
+    monkeypatch.setattr(time, "sleep", oversleep)
     refusal = make_role(world, acme, _SHORT)
     monkeypatch.undo()
     assert isinstance(refusal, Conflict)

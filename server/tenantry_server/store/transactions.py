@@ -3,28 +3,17 @@
 Every change is one transaction that begins with `UPDATE organizations SET revision = revision + 1`: the revision is at once
 the lock, the audit trail's sequence, the etag and the consistency token, so what the transaction then reads cannot change
 under it, on any engine and at any isolation level. The same transaction re-checks the caller's rights, writes exactly one
-audit event, and keeps the answer under the caller's request id, if there is one. A transaction that was certainly rolled
-back is run again, with growing random pauses, until the call's deadline; one whose commit may have happened is run again only
-under a request id, which makes it happen once.
+audit event, and keeps the answer under the caller's request id, if there is one. When and how often it is tried: `tries`.
 """
 
-import random
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-import peewee
-
 from ..domain.call import Call
 from ..domain.errors import (
-    Conflict,
-    DatabaseUnavailable,
-    DeadlineExceeded,
     InvalidCredential,
-    LimitExceeded,
     OrganizationNotAccessible,
-    OutcomeUnknown,
     RequestIdReused,
     UserDeleted,
     UserNotFound,
@@ -34,16 +23,15 @@ from ..domain.principal import Level
 from . import answers
 from .change import Change, Ended, Store
 from .database import Database
-from .faults import Fault, classify
 from .queries import audit, organizations, platform, users
 from .standings import access_of, known_again
+from .tries import Again, run
 from .values import milliseconds
 
 T = TypeVar("T")
 
 # How long an answer is kept under its request id.
 REMEMBERED_FOR = timedelta(hours=24)
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 0.25
 
 
 def change(store: Store, call: Call, organization_id: str, body: Callable[[Change], T], answer: type[T]) -> T:
@@ -113,7 +101,7 @@ def change_user(store: Store, call: Call, user_id: str, body: Callable[[Change, 
         if personal is None or not database.run(users.TOUCH, user_id=user_id):
             raise UserDeleted(user_id=user_id) if database.row(users.GET, user_id=user_id) else UserNotFound(user=user_id)
         if database.rows(organizations.IDS_OF_USER, user_id=user_id) != ids:
-            raise _Again
+            raise Again
         change.enter(locked.pop(personal.id))
         return body(change, list(locked.values()))
 
@@ -141,10 +129,6 @@ def recheck(change: Change) -> None:
     call.requirement.ensure_principal(known.principal)
 
 
-class _Again(Exception):
-    """Another transaction took the request id first: look at its answer."""
-
-
 def _transact(store: Store, call: Call, enter: Callable[[Change], None], body: Callable[[Change], T]) -> T:
     def work() -> T:
         change = Change(store, call, store.clock.now())
@@ -158,76 +142,7 @@ def _transact(store: Store, call: Call, enter: Callable[[Change], None], body: C
             _remember(store.database, call, change.now, answer)
         return answer
 
-    pause = _FIRST_PAUSE
-    while True:
-        try:
-            return _once(store.database, call.deadline, work)
-        except Ended as rolled_back:
-            return rolled_back.answer  # type: ignore[return-value]
-        except _Again:
-            problem: Exception = Conflict()
-        except _CommitFailed as failure:
-            if not call.request_id:
-                raise OutcomeUnknown from failure.__cause__
-            problem = OutcomeUnknown()
-        except peewee.PeeweeException as error:
-            problem = _refusal(error)
-        wait = random.uniform(0, pause)
-        if time.monotonic() + wait >= call.deadline:
-            raise problem
-        time.sleep(wait)
-        pause = min(pause * 2, _LONGEST_PAUSE)
-
-
-class _CommitFailed(Exception):
-    """The connection was lost while the commit was under way."""
-
-
-def _once(database: Database, deadline: float, work: Callable[[], T]) -> T:
-    """One try of a transaction. After an error the connection is clean again, or gone."""
-    if time.monotonic() >= deadline:
-        raise DeadlineExceeded
-    with database.writing(deadline):
-        committing = False
-        try:
-            database.begin()
-            result = work()
-            if time.monotonic() >= deadline:  # it waited for the lock for too long
-                raise DeadlineExceeded
-            committing = True
-            database.commit()
-            return result
-        except BaseException as error:
-            fault = classify(error) if isinstance(error, peewee.PeeweeException) else None
-            _clean(database, broken=fault in (Fault.LOST, Fault.AMBIGUOUS))
-            if fault is Fault.AMBIGUOUS or (committing and fault is Fault.LOST):
-                raise _CommitFailed from error
-            raise
-
-
-def _clean(database: Database, *, broken: bool) -> None:
-    if not broken:
-        try:
-            database.rollback()
-            return
-        except peewee.PeeweeException:
-            pass
-    database.drop_connection()
-
-
-def _refusal(error: peewee.PeeweeException) -> Exception:
-    """What to tell the caller when there is no time left to try again; raises it at once when trying again is no use."""
-    match classify(error):
-        case Fault.RETRY:
-            return Conflict()
-        case Fault.LOST:
-            return DatabaseUnavailable()
-        case Fault.TIMEOUT:
-            raise DeadlineExceeded from error
-        case Fault.FULL:
-            raise LimitExceeded(limit="disk space", maximum="the disk") from error
-        case _:
-            raise error
+    return run(store.database, call, work)
 
 
 def _replay(database: Database, call: Call, now: datetime, answer: type[Any]) -> None:
@@ -256,7 +171,7 @@ def _remember(database: Database, call: Call, now: datetime, answer: object) -> 
     database.run(audit.FORGET, since=milliseconds(now - REMEMBERED_FOR), **key)
     text = answers.encode(answer)
     if not database.run(audit.REMEMBER, fingerprint=call.fingerprint, answer=text, now=milliseconds(now), **key):
-        raise _Again
+        raise Again
 
 
 def _key(call: Call) -> dict[str, str]:
