@@ -27,7 +27,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):
     def CheckPermission(self, request: pb.CheckPermissionRequest, context: Context) -> pb.CheckPermissionResponse:
         question, as_of = rendering.question(request), moment(request, "as_of")
         if not request.explain and as_of is None:
-            return rendering.answer(self._authorization.check(current.get(), question), explained=False)
+            return rendering.answer(self._authorization.check(current.get(), question))
         answer = self._authorization.explain(current.get(), question, as_of=as_of)
         return rendering.answer(answer, explained=request.explain)
 

@@ -38,7 +38,7 @@ def question(request: Any) -> Question:
     )
 
 
-def answer(record: Answer, *, explained: bool) -> pb.CheckPermissionResponse:
+def answer(record: Answer, *, explained: bool = False) -> pb.CheckPermissionResponse:
     """An answer, with or without why."""
     return pb.CheckPermissionResponse(
         allowed=record.allowed,
@@ -51,7 +51,7 @@ def result(record: Answer | TenantryError) -> pb.BatchCheckPermissionsResponse.R
     """An answer of a batch, or why there is none."""
     if isinstance(record, TenantryError):
         return pb.BatchCheckPermissionsResponse.Result(error=status_of(record))
-    return pb.BatchCheckPermissionsResponse.Result(allowed=record.allowed, revision=record.revision)
+    return pb.BatchCheckPermissionsResponse.Result(answer=answer(record))
 
 
 def _explanation(record: Explanation) -> authorization_pb2.PermissionExplanation:

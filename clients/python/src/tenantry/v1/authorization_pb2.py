@@ -23,13 +23,12 @@ _sym_db = _symbol_database.Default()
 
 
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
-from tenantry.policy.v1 import policy_pb2 as tenantry_dot_policy_dot_v1_dot_policy__pb2
 from tenantry.policy.v1 import rules_pb2 as tenantry_dot_policy_dot_v1_dot_rules__pb2
 from tenantry.v1 import member_pb2 as tenantry_dot_v1_dot_member__pb2
 from tenantry.v1 import organization_pb2 as tenantry_dot_v1_dot_organization__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftenantry/v1/authorization.proto\x12\x0btenantry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1ftenantry/policy/v1/policy.proto\x1a\x1etenantry/policy/v1/rules.proto\x1a\x18tenantry/v1/member.proto\x1a\x1etenantry/v1/organization.proto\"\x8a\x01\n\x07Subject\x12\"\n\x07user_id\x18\x01 \x01(\tB\x0f\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\xb8\xd4\x18\x02H\x00\x12\'\n\x0c\x61pi_token_id\x18\x02 \x01(\tB\x0f\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\xb8\xd4\x18\x04H\x00\x12 \n\ncredential\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80@H\x00\x42\x10\n\x07subject\x12\x05\xbaH\x02\x08\x01\"\xd8\x02\n\x15PermissionExplanation\x12\x31\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x1f.tenantry.v1.PermissionDecision\x12,\n\x0bmember_role\x18\x02 \x01(\x0e\x32\x17.tenantry.v1.MemberRole\x12\x10\n\x08implicit\x18\x03 \x01(\x08\x12\x33\n\x0egranting_roles\x18\x04 \x03(\x0b\x32\x1b.tenantry.v1.PermissionRole\x12+\n\x05token\x18\x05 \x01(\x0b\x32\x1c.tenantry.v1.PermissionToken\x12:\n\x12organization_state\x18\x06 \x01(\x0e\x32\x1e.tenantry.v1.OrganizationState\x12.\n\x07\x63hanges\x18\x07 \x03(\x0b\x32\x1d.tenantry.v1.PermissionChange\"?\n\x0ePermissionRole\x12\x0f\n\x07role_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06system\x18\x03 \x01(\x08\"\x88\x01\n\x0fPermissionToken\x12\x14\n\x0c\x61pi_token_id\x18\x01 \x01(\t\x12\x14\n\x0cunrestricted\x18\x02 \x01(\x08\x12\x10\n\x08narrowed\x18\x03 \x01(\x08\x12\x0f\n\x07\x65xpired\x18\x04 \x01(\x08\x12\x10\n\x08\x65xcluded\x18\x05 \x01(\x08\x12\x14\n\x0cout_of_reach\x18\x06 \x01(\x08\"\x9c\x01\n\x10PermissionChange\x12/\n\x04kind\x18\x01 \x01(\x0e\x32!.tenantry.v1.PermissionChangeKind\x12)\n\x04role\x18\x02 \x01(\x0b\x32\x1b.tenantry.v1.PermissionRole\x12,\n\x0bmember_role\x18\x03 \x01(\x0e\x32\x17.tenantry.v1.MemberRole*\xb6\x05\n\x12PermissionDecision\x12#\n\x1fPERMISSION_DECISION_UNSPECIFIED\x10\x00\x12\x1d\n\x19PERMISSION_DECISION_OWNER\x10\x01\x12 \n\x1cPERMISSION_DECISION_IMPLICIT\x10\x02\x12\x1c\n\x18PERMISSION_DECISION_ROLE\x10\x03\x12*\n&PERMISSION_DECISION_ORGANIZATION_TOKEN\x10\x04\x12*\n&PERMISSION_DECISION_UNKNOWN_PERMISSION\x10\n\x12*\n&PERMISSION_DECISION_UNKNOWN_CREDENTIAL\x10\x0b\x12+\n\'PERMISSION_DECISION_PLATFORM_CREDENTIAL\x10\x0c\x12,\n(PERMISSION_DECISION_UNKNOWN_ORGANIZATION\x10\r\x12$\n PERMISSION_DECISION_OUT_OF_REACH\x10\x0e\x12*\n&PERMISSION_DECISION_CREDENTIAL_EXPIRED\x10\x0f\x12 \n\x1cPERMISSION_DECISION_EXCLUDED\x10\x10\x12$\n PERMISSION_DECISION_NOT_A_MEMBER\x10\x11\x12.\n*PERMISSION_DECISION_ORGANIZATION_SUSPENDED\x10\x12\x12,\n(PERMISSION_DECISION_ORGANIZATION_DELETED\x10\x13\x12#\n\x1fPERMISSION_DECISION_NOT_GRANTED\x10\x14\x12 \n\x1cPERMISSION_DECISION_NARROWED\x10\x15*\xb9\x04\n\x14PermissionChangeKind\x12&\n\"PERMISSION_CHANGE_KIND_UNSPECIFIED\x10\x00\x12%\n!PERMISSION_CHANGE_KIND_ADD_MEMBER\x10\x01\x12&\n\"PERMISSION_CHANGE_KIND_ASSIGN_ROLE\x10\x02\x12%\n!PERMISSION_CHANGE_KIND_MAKE_OWNER\x10\x03\x12&\n\"PERMISSION_CHANGE_KIND_WIDEN_TOKEN\x10\x04\x12\'\n#PERMISSION_CHANGE_KIND_EXTEND_TOKEN\x10\x05\x12\x32\n.PERMISSION_CHANGE_KIND_REACTIVATE_ORGANIZATION\x10\x06\x12\x30\n,PERMISSION_CHANGE_KIND_UNDELETE_ORGANIZATION\x10\x07\x12(\n$PERMISSION_CHANGE_KIND_REMOVE_MEMBER\x10\n\x12&\n\"PERMISSION_CHANGE_KIND_MAKE_MEMBER\x10\x0b\x12(\n$PERMISSION_CHANGE_KIND_UNASSIGN_ROLE\x10\x0c\x12\'\n#PERMISSION_CHANGE_KIND_NARROW_TOKEN\x10\r\x12\'\n#PERMISSION_CHANGE_KIND_REVOKE_TOKEN\x10\x0e\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftenantry/v1/authorization.proto\x12\x0btenantry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1etenantry/policy/v1/rules.proto\x1a\x18tenantry/v1/member.proto\x1a\x1etenantry/v1/organization.proto\"\x82\x01\n\x07Subject\x12\x1e\n\x07user_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01H\x00\x12#\n\x0c\x61pi_token_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01H\x00\x12 \n\ncredential\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80@H\x00\x42\x10\n\x07subject\x12\x05\xbaH\x02\x08\x01\"\xd8\x02\n\x15PermissionExplanation\x12\x31\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x1f.tenantry.v1.PermissionDecision\x12,\n\x0bmember_role\x18\x02 \x01(\x0e\x32\x17.tenantry.v1.MemberRole\x12\x10\n\x08implicit\x18\x03 \x01(\x08\x12\x33\n\x0egranting_roles\x18\x04 \x03(\x0b\x32\x1b.tenantry.v1.PermissionRole\x12+\n\x05token\x18\x05 \x01(\x0b\x32\x1c.tenantry.v1.PermissionToken\x12:\n\x12organization_state\x18\x06 \x01(\x0e\x32\x1e.tenantry.v1.OrganizationState\x12.\n\x07\x63hanges\x18\x07 \x03(\x0b\x32\x1d.tenantry.v1.PermissionChange\"?\n\x0ePermissionRole\x12\x0f\n\x07role_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06system\x18\x03 \x01(\x08\"\x88\x01\n\x0fPermissionToken\x12\x14\n\x0c\x61pi_token_id\x18\x01 \x01(\t\x12\x14\n\x0cunrestricted\x18\x02 \x01(\x08\x12\x10\n\x08narrowed\x18\x03 \x01(\x08\x12\x0f\n\x07\x65xpired\x18\x04 \x01(\x08\x12\x10\n\x08\x65xcluded\x18\x05 \x01(\x08\x12\x14\n\x0cout_of_reach\x18\x06 \x01(\x08\"\x9c\x01\n\x10PermissionChange\x12/\n\x04kind\x18\x01 \x01(\x0e\x32!.tenantry.v1.PermissionChangeKind\x12)\n\x04role\x18\x02 \x01(\x0b\x32\x1b.tenantry.v1.PermissionRole\x12,\n\x0bmember_role\x18\x03 \x01(\x0e\x32\x17.tenantry.v1.MemberRole*\xb6\x05\n\x12PermissionDecision\x12#\n\x1fPERMISSION_DECISION_UNSPECIFIED\x10\x00\x12\x1d\n\x19PERMISSION_DECISION_OWNER\x10\x01\x12 \n\x1cPERMISSION_DECISION_IMPLICIT\x10\x02\x12\x1c\n\x18PERMISSION_DECISION_ROLE\x10\x03\x12*\n&PERMISSION_DECISION_ORGANIZATION_TOKEN\x10\x04\x12*\n&PERMISSION_DECISION_UNKNOWN_PERMISSION\x10\n\x12*\n&PERMISSION_DECISION_UNKNOWN_CREDENTIAL\x10\x0b\x12+\n\'PERMISSION_DECISION_PLATFORM_CREDENTIAL\x10\x0c\x12,\n(PERMISSION_DECISION_UNKNOWN_ORGANIZATION\x10\r\x12$\n PERMISSION_DECISION_OUT_OF_REACH\x10\x0e\x12*\n&PERMISSION_DECISION_CREDENTIAL_EXPIRED\x10\x0f\x12 \n\x1cPERMISSION_DECISION_EXCLUDED\x10\x10\x12$\n PERMISSION_DECISION_NOT_A_MEMBER\x10\x11\x12.\n*PERMISSION_DECISION_ORGANIZATION_SUSPENDED\x10\x12\x12,\n(PERMISSION_DECISION_ORGANIZATION_DELETED\x10\x13\x12#\n\x1fPERMISSION_DECISION_NOT_GRANTED\x10\x14\x12 \n\x1cPERMISSION_DECISION_NARROWED\x10\x15*\xb9\x04\n\x14PermissionChangeKind\x12&\n\"PERMISSION_CHANGE_KIND_UNSPECIFIED\x10\x00\x12%\n!PERMISSION_CHANGE_KIND_ADD_MEMBER\x10\x01\x12&\n\"PERMISSION_CHANGE_KIND_ASSIGN_ROLE\x10\x02\x12%\n!PERMISSION_CHANGE_KIND_MAKE_OWNER\x10\x03\x12&\n\"PERMISSION_CHANGE_KIND_WIDEN_TOKEN\x10\x04\x12\'\n#PERMISSION_CHANGE_KIND_EXTEND_TOKEN\x10\x05\x12\x32\n.PERMISSION_CHANGE_KIND_REACTIVATE_ORGANIZATION\x10\x06\x12\x30\n,PERMISSION_CHANGE_KIND_UNDELETE_ORGANIZATION\x10\x07\x12(\n$PERMISSION_CHANGE_KIND_REMOVE_MEMBER\x10\n\x12&\n\"PERMISSION_CHANGE_KIND_MAKE_MEMBER\x10\x0b\x12(\n$PERMISSION_CHANGE_KIND_UNASSIGN_ROLE\x10\x0c\x12\'\n#PERMISSION_CHANGE_KIND_NARROW_TOKEN\x10\r\x12\'\n#PERMISSION_CHANGE_KIND_REVOKE_TOKEN\x10\x0e\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,23 +38,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBJECT'].oneofs_by_name['subject']._loaded_options = None
   _globals['_SUBJECT'].oneofs_by_name['subject']._serialized_options = b'\272H\002\010\001'
   _globals['_SUBJECT'].fields_by_name['user_id']._loaded_options = None
-  _globals['_SUBJECT'].fields_by_name['user_id']._serialized_options = b'\272H\010r\006\210\370\255\261\002\001\270\324\030\002'
+  _globals['_SUBJECT'].fields_by_name['user_id']._serialized_options = b'\272H\010r\006\210\370\255\261\002\001'
   _globals['_SUBJECT'].fields_by_name['api_token_id']._loaded_options = None
-  _globals['_SUBJECT'].fields_by_name['api_token_id']._serialized_options = b'\272H\010r\006\210\370\255\261\002\001\270\324\030\004'
+  _globals['_SUBJECT'].fields_by_name['api_token_id']._serialized_options = b'\272H\010r\006\210\370\255\261\002\001'
   _globals['_SUBJECT'].fields_by_name['credential']._loaded_options = None
   _globals['_SUBJECT'].fields_by_name['credential']._serialized_options = b'\272H\007r\005\020\001\030\200@'
-  _globals['_PERMISSIONDECISION']._serialized_start=1052
-  _globals['_PERMISSIONDECISION']._serialized_end=1746
-  _globals['_PERMISSIONCHANGEKIND']._serialized_start=1749
-  _globals['_PERMISSIONCHANGEKIND']._serialized_end=2318
-  _globals['_SUBJECT']._serialized_start=201
-  _globals['_SUBJECT']._serialized_end=339
-  _globals['_PERMISSIONEXPLANATION']._serialized_start=342
-  _globals['_PERMISSIONEXPLANATION']._serialized_end=686
-  _globals['_PERMISSIONROLE']._serialized_start=688
-  _globals['_PERMISSIONROLE']._serialized_end=751
-  _globals['_PERMISSIONTOKEN']._serialized_start=754
-  _globals['_PERMISSIONTOKEN']._serialized_end=890
-  _globals['_PERMISSIONCHANGE']._serialized_start=893
-  _globals['_PERMISSIONCHANGE']._serialized_end=1049
+  _globals['_PERMISSIONDECISION']._serialized_start=1011
+  _globals['_PERMISSIONDECISION']._serialized_end=1705
+  _globals['_PERMISSIONCHANGEKIND']._serialized_start=1708
+  _globals['_PERMISSIONCHANGEKIND']._serialized_end=2277
+  _globals['_SUBJECT']._serialized_start=168
+  _globals['_SUBJECT']._serialized_end=298
+  _globals['_PERMISSIONEXPLANATION']._serialized_start=301
+  _globals['_PERMISSIONEXPLANATION']._serialized_end=645
+  _globals['_PERMISSIONROLE']._serialized_start=647
+  _globals['_PERMISSIONROLE']._serialized_end=710
+  _globals['_PERMISSIONTOKEN']._serialized_start=713
+  _globals['_PERMISSIONTOKEN']._serialized_end=849
+  _globals['_PERMISSIONCHANGE']._serialized_start=852
+  _globals['_PERMISSIONCHANGE']._serialized_end=1008
 # @@protoc_insertion_point(module_scope)

@@ -241,7 +241,9 @@ class PermissionExplanation(_message.Message):
         """The smallest set of changes that turns the answer around: all of them together do, and none of them can be left out. Of
         several such sets, for a denial the one that gives the least else, for an allowance the one that takes the least else.
         Empty when no change does: nothing makes an unknown permission, organization or credential known, nor a credential
-        reach where it does not. Whether the rules admit a change (the last owner stays one) is not judged.
+        reach where it does not. Empty too when the caller is told no more of the subject than that the organization is not
+        active. The organization's own roles are named to who may read them. Whether the rules admit a change (the last owner
+        stays one) is not judged.
         """
 
     def __init__(

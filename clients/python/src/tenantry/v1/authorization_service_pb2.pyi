@@ -173,33 +173,33 @@ class BatchCheckPermissionsResponse(_message.Message):
 
     @_typing.final
     class Result(_message.Message):
-        """Answer to one question."""
+        """What became of one question."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
-        ALLOWED_FIELD_NUMBER: _builtins.int
-        REVISION_FIELD_NUMBER: _builtins.int
+        ANSWER_FIELD_NUMBER: _builtins.int
         ERROR_FIELD_NUMBER: _builtins.int
-        allowed: _builtins.bool
-        """Whether the subject holds the permission; not when there is an error."""
-        revision: _builtins.int
-        """Revision of the organization that the answer is of; 0 when the caller may not know of the organization."""
+        @_builtins.property
+        def answer(self) -> Global___CheckPermissionResponse:
+            """The answer, without an explanation."""
+
         @_builtins.property
         def error(self) -> _status_pb2.Status:
-            """Why there is no answer: what CheckPermission would have been refused with."""
+            """Why there is none: what CheckPermission would have been refused with."""
 
         def __init__(
             self,
             *,
-            allowed: _builtins.bool = ...,
-            revision: _builtins.int = ...,
+            answer: Global___CheckPermissionResponse | None = ...,
             error: _status_pb2.Status | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error"]  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "error", b"error", "result", b"result"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "error", b"error", "revision", b"revision"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["answer", b"answer", "error", b"error", "result", b"result"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
+        _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["answer", "error"]  # noqa: Y015
+        _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
