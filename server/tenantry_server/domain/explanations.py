@@ -89,7 +89,7 @@ def explain(catalog: Catalog, standing: Standing, permission: str, own_roles: It
     decision = decide(catalog, standing, permission)
     if decision.allows:
         changes = tuple(_removals(catalog, standing, permission))
-    elif decision in _FINAL or standing.secret_expired or standing.principal is None:
+    elif decision in _FINAL or standing.secret_expired or standing.excluded or standing.principal is None:
         changes = ()
     else:
         changes = tuple(_additions(catalog, standing, standing.principal, permission, own_roles))
