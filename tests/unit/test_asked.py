@@ -8,46 +8,12 @@ from typing import Any
 
 import peewee
 import pytest
+from support.colliding import COLLIDING, PAIRS
 
 from tenantry_server.store.database import Database, open_database
-from tenantry_server.store.statements import Asked, PerEngine, Slot, Statement
+from tenantry_server.store.statements import PerEngine, Slot, Statement
 
 SQLITE, POSTGRESQL = open_database("sqlite:///unused"), open_database("postgresql://nobody@nowhere/nothing")
-
-
-def pairs() -> Any:
-    """What was asked, as the database sees it."""
-    asked = Asked("asked", "subject", "organization_id")
-    return peewee.Select((asked,), (asked.column("n"), asked.column("subject"), asked.column("organization_id")))
-
-
-PAIRS: Statement[Any] = Statement(pairs, tuple)
-# What would be one and the same if it were joined, by a comma, a colon, a blank, an end of text, a quote, or nothing.
-COLLIDING = [
-    ("a,b", "c"),
-    ("a", "b,c"),
-    ("a:b", "c"),
-    ("a", "b:c"),
-    ("ab", "c"),
-    ("a", "bc"),
-    ("a b", "c"),
-    ("a", "b c"),
-    ('a","b', "c"),
-    ("a", 'b","c'),
-    ("a']", "b"),
-    ("a", "']b"),
-    ("{a,b}", "c"),
-    ("NULL", ""),
-    ("null", "NULL"),
-    ("", ""),
-    ("ä", "b"),
-    ("a\u0308", "b"),
-    ("A", "b"),
-    ("a ", "b"),
-    ("a", "b"),
-    ("a\\", "b"),
-    ("%s", "?"),
-]
 
 
 @pytest.mark.parametrize("database", [SQLITE, POSTGRESQL], ids=["sqlite", "postgresql"])

@@ -44,8 +44,8 @@ class _PermissionDecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Pe
     PERMISSION_DECISION_PLATFORM_CREDENTIAL: _PermissionDecision.ValueType  # 12
     """Denied: operators and internal services hold no permission of an organization."""
     PERMISSION_DECISION_UNKNOWN_ORGANIZATION: _PermissionDecision.ValueType  # 13
-    """Denied: there is no such organization. Told to nobody but operators and internal services; to others it looks like an
-    organization of which they are no member.
+    """Denied: there was no such organization at the instant that is asked about; or there is none now, which is told to
+    nobody but operators and internal services: to others it looks like an organization of which they are no member.
     """
     PERMISSION_DECISION_OUT_OF_REACH: _PermissionDecision.ValueType  # 14
     """Denied: the token is bound to another organization."""
@@ -84,8 +84,8 @@ PERMISSION_DECISION_UNKNOWN_CREDENTIAL: PermissionDecision.ValueType  # 11
 PERMISSION_DECISION_PLATFORM_CREDENTIAL: PermissionDecision.ValueType  # 12
 """Denied: operators and internal services hold no permission of an organization."""
 PERMISSION_DECISION_UNKNOWN_ORGANIZATION: PermissionDecision.ValueType  # 13
-"""Denied: there is no such organization. Told to nobody but operators and internal services; to others it looks like an
-organization of which they are no member.
+"""Denied: there was no such organization at the instant that is asked about; or there is none now, which is told to
+nobody but operators and internal services: to others it looks like an organization of which they are no member.
 """
 PERMISSION_DECISION_OUT_OF_REACH: PermissionDecision.ValueType  # 14
 """Denied: the token is bound to another organization."""
