@@ -42,12 +42,12 @@ def standing_at(catalog: Catalog, standing: Standing, past: Past, as_of: datetim
 
 
 def _trail(database: Database, call: Call, organization_id: str) -> Iterator[AuditEvent]:
-    after = 0
+    since = 0
     while True:
-        events = database.rows(audit.TRAIL, organization_id=organization_id, after=after, limit=_CHUNK)
+        events = database.rows(audit.TRAIL, organization_id=organization_id, since=since, limit=_CHUNK)
         yield from events
         if len(events) < _CHUNK:
             return
         if time.monotonic() >= call.deadline:
             raise DeadlineExceeded
-        after = events[-1].revision
+        since = events[-1].revision

@@ -93,7 +93,8 @@ class PermissionLists(Service):
             pair = Pair(SubjectKey(SubjectKind.API_TOKEN, (principal.credential_id,)), bound)
             standing = replace(self._authorization.standings([pair])[pair], principal=principal)
             return [bound] if bound > after and permission in held(catalog, standing) else []
-        statement = statements.ACCESSIBLE[permission in catalog.implicit]
+        is_implicit = permission in catalog.implicit
+        statement = statements.ACCESSIBLE_TO_MEMBERS if is_implicit else statements.ACCESSIBLE_TO_HOLDERS
         token_id = "" if principal.signed_in else principal.credential_id
         slots = {"user_id": principal.user_id, "api_token_id": token_id, "after": after, "limit": limit}
         return self.database.rows(statement, **self._granting(permission), **slots)

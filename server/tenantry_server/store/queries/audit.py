@@ -57,7 +57,7 @@ LIST = Statement(
 TRAIL = Statement(
     lambda: (
         Table.select(*_COLUMNS)
-        .where((Table.organization_id == Slot("organization_id")) & (Table.revision > Slot("after")))
+        .where((Table.organization_id == Slot("organization_id")) & (Table.revision > Slot("since")))
         .order_by(Table.revision)
         .limit(Slot("limit"))
     ),

@@ -243,8 +243,6 @@ def _grant() -> Any:
     )
 
 
-# By whether every member holds the permission. `api_token_id` is the token that is asked about, or empty.
-ACCESSIBLE = {
-    True: value(lambda: _accessible(implicit=True)),
-    False: value(lambda: _accessible(implicit=False)),
-}
+# Of a permission that every member holds, and of any other; `api_token_id` is the token that is asked about, or empty.
+ACCESSIBLE_TO_MEMBERS = value(lambda: _accessible(implicit=True))
+ACCESSIBLE_TO_HOLDERS = value(lambda: _accessible(implicit=False))
