@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -35,6 +35,8 @@ from tenantry.v1 import (
     api_token_service_pb2_grpc,
     audit_service_pb2,
     audit_service_pb2_grpc,
+    authorization_service_pb2,
+    authorization_service_pb2_grpc,
     invitation_service_pb2,
     invitation_service_pb2_grpc,
     member_service_pb2,
@@ -51,9 +53,6 @@ from tenantry.v1 import (
 
 from . import tls
 from .domain.certificates import Principals
-from .domain.clock import Clock
-from .domain.paging import PageTokens
-from .domain.permissions import Catalog
 from .oidc.verifier import Verifier
 from .rest.daytona import errors as daytona_errors
 from .rest.daytona.api_keys import ApiKeysServicer as DaytonaApiKeys
@@ -70,6 +69,7 @@ from .rest.dotenv.users import UsersServicer as DotenvUsers
 from .rpc import interceptors, policy
 from .rpc.api_tokens import ApiTokensServicer
 from .rpc.audit import AuditServicer
+from .rpc.authorization import AuthorizationServicer
 from .rpc.certificates import certificate_principal
 from .rpc.interceptor import Interceptor
 from .rpc.interceptors import ErrorRenderer
@@ -79,26 +79,12 @@ from .rpc.organizations import OrganizationsServicer
 from .rpc.platform_tokens import PlatformTokensServicer
 from .rpc.roles import RolesServicer
 from .rpc.users import UsersServicer
-from .services.api_tokens import ApiTokens
-from .services.audit import Audit
 from .services.credentials import Credentials
-from .services.departures import Departures
-from .services.erasure import Erasure
-from .services.invitations import Invitations
 from .services.last_used import LastUsed
-from .services.members import Members
-from .services.organizations import Organizations
-from .services.own_tokens import OwnTokens
-from .services.platform_tokens import PlatformTokens
-from .services.roles import Roles
-from .services.service import Limits
-from .services.sign_in import SignIn
-from .services.users import Users
-from .services.whoami import WhoAmI
-from .store.change import Store
-from .store.database import Database, SqliteDatabase
-from .store.queries import users as user_statements
-from .store.schema import ensure_current
+from .services.permission_lists import PermissionLists
+from .store.database import SqliteDatabase
+from .wiring import Services as Services
+from .wiring import wire as wire
 
 # What a server process does at once: SQLite runs one statement at a time anyway.
 _SQLITE_THREADS, _THREADS = 4, 8
@@ -118,51 +104,6 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """The use cases, wired to a database."""
-
-    store: Store
-    organizations: Organizations
-    roles: Roles
-    members: Members
-    invitations: Invitations
-    audit: Audit
-    users: Users
-    departures: Departures
-    erasure: Erasure
-    api_tokens: ApiTokens
-    own_tokens: OwnTokens
-    platform_tokens: PlatformTokens
-    sign_in: SignIn
-    who_am_i: WhoAmI
-
-
-def wire(database: Database, catalog: Catalog, limits: Limits, clock: Clock | None = None) -> Services:
-    """The services of a database whose schema is current. Raises SchemaError."""
-    ensure_current(database)
-    store = Store(database, clock or Clock(), catalog)
-    page_tokens = PageTokens(bytes.fromhex(database.one(user_statements.KEY, purpose="page-token")))
-    parts = (store, limits, page_tokens)
-    users, organizations = Users(*parts), Organizations(*parts)
-    return Services(
-        store=store,
-        organizations=organizations,
-        roles=Roles(*parts),
-        members=Members(*parts),
-        invitations=Invitations(*parts),
-        audit=Audit(*parts),
-        users=users,
-        departures=Departures(*parts),
-        erasure=Erasure(*parts),
-        api_tokens=ApiTokens(*parts),
-        own_tokens=OwnTokens(*parts),
-        platform_tokens=PlatformTokens(*parts),
-        sign_in=SignIn(*parts),
-        who_am_i=WhoAmI(users, organizations),
-    )
 
 
 # Every servicer: the module of its service's descriptor, how it is registered, and how it is made.
@@ -191,6 +132,11 @@ _SERVICERS: tuple[tuple[ModuleType, Callable[[Any, grpc.Server], None], Callable
         audit_service_pb2,
         audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
         lambda services: AuditServicer(services.audit),
+    ),
+    (
+        authorization_service_pb2,
+        authorization_service_pb2_grpc.add_AuthorizationServiceServicer_to_server,
+        lambda services: AuthorizationServicer(services.authorization, PermissionLists(services.authorization)),
     ),
     (
         user_service_pb2,
@@ -294,12 +240,12 @@ class Server:
         without a verifier nobody signs in.
         """
         self.principals: Principals = transport.clients.principals if transport and transport.clients else {}
-        self.services = services
         self.policies = policy.read((*SERVICE_NAMES, *policy.INFRASTRUCTURE), services.store.catalog)
         threads = _SQLITE_THREADS if isinstance(services.store.database, SqliteDatabase) else _THREADS
         self._verifier = verifier
         self._last_used = LastUsed(services.store.database)
         self.credentials = Credentials(services.store, services.sign_in, self._last_used, verifier)
+        self.services = services = replace(services, authorization=services.authorization.presenting(self.credentials))
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="call")
         self._server = grpc.server(
             self._executor,

@@ -16,6 +16,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from support.cast import Player, Players, cast
 from support.descriptors import (
     access_of,
+    denies_by_answer,
     header_of,
     is_change,
     is_core,
@@ -154,6 +155,8 @@ class _Judgement:
         seen = None if answer is None else Refusal(answer.code, answer.reason, tuple(sorted(answer.metadata.items())))
         if expected is not None:
             return seen == expected
+        if denies_by_answer(self.method):
+            return answer is None
         if names_an_organization(self.method):
             is_header = bool(header_of(self.method))
             may, refusals = judged_there(access_of(self.method), self.caller, self.state.value, self.here, as_bound=is_header)

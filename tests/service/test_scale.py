@@ -11,7 +11,7 @@ from support.engines import Engines
 from support.plans import work
 from support.rpc import method_of
 from support.sql import Heard, statements, text
-from support.world import World
+from support.world import DEVELOPER, World
 
 from tenantry_server.domain import call as calls
 from tenantry_server.domain import tokens
@@ -28,6 +28,12 @@ pytestmark = pytest.mark.slow
 MOST = {"sqlite": 20_000, "postgresql": 900}
 # Statements whose work grows, and why they may.
 GROWING = {
+    "authorization.HOLDERS": "sorts a page of the holders of each role that grants a permission",
+    "authorization.GRANTING_ROLES": "goes through the roles of an organization, to explain an answer",
+    **dict.fromkeys(
+        ("authorization.ACCESSIBLE_TO_HOLDERS", "authorization.ACCESSIBLE_TO_MEMBERS"),
+        "goes through one's own organizations, at worst",
+    ),
     "users.ANY": "stops at the first row",
     "users.KEY": "reads a table of one row",
     "users.BY_EMAIL": "sorts the few users who claim one address; for the command line",
@@ -121,6 +127,8 @@ def _values(large: Bulk) -> dict[str, Any]:
         "purge_time": None,
         "limited_network_egress": False,
         **{f"id{n}": numbered("7Y", n + 1) for n in range(32)},
+        "granting": [(DEVELOPER,)],
+        "word": " sandbox:write ",
     }
 
 
@@ -131,6 +139,13 @@ def _differently(name: str, large: Bulk) -> dict[str, Any]:
         return {"user_id": large.owner.id, "email": large.owner.email, **first}
     if name in ("api_tokens.OF_USER", "api_tokens.OF_USER_IN"):
         return {"user_id": large.owner.id}
+    if name.startswith("authorization.ACCESSIBLE"):
+        return {"user_id": large.owner.id}
+    if name.startswith("authorization.STANDINGS"):
+        values = _values(large)
+        by_kind = {"user": ("user_id",), "api_token": ("token_id",), "secret": ("digest",), "identity": ("issuer", "subject")}
+        columns = (*by_kind[name.split()[1]], "organization_id")
+        return {"asked": [tuple(values[column] for column in columns)]}
     return {"state": "active" if name.startswith(("organizations", "users")) else "cancelled"}
 
 

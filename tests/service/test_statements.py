@@ -50,6 +50,11 @@ MOST = {
     "GetCurrentApiToken": 5,
     "GetPlatformToken": 2,
     "ListPlatformTokens": 2,
+    "CheckPermission": 1,
+    "BatchCheckPermissions": 2,
+    "ListEffectivePermissions": 1,
+    "ListMembersWithPermission": 2,
+    "ListAccessibleOrganizations": 2,
 }
 # The same with a change, which counts the revision, asks for the caller's rights again and writes the event; of each of the
 # organizations, where it is a change of several.
@@ -159,6 +164,12 @@ _TENANT = (
 )
 # What is looked for across organizations, and by what.
 ACROSS = {
+    **dict.fromkeys(
+        (f"authorization.STANDINGS {kind}" for kind in ("user", "api_token", "secret", "identity")),
+        "standings, by pairs of a subject and an organization",
+    ),
+    "authorization.ACCESSIBLE_TO_MEMBERS": "a user's organizations that grant a permission",
+    "authorization.ACCESSIBLE_TO_HOLDERS": "a user's organizations that grant a permission",
     "access.BY_DIGEST": "a credential, by its digest",
     "access.BY_TOKEN_ID": "a credential, by its id",
     "access.BY_IDENTITY": "a credential, by how a provider knows the user",

@@ -17,10 +17,10 @@ from tenantry_server import bootstrap
 CORE = "tenantry.v1."
 _RULES: Any = validate_pb2.DESCRIPTOR.extensions_by_name["field"]
 # Methods by these verbs read; every other one changes something.
-READING_VERBS = ("Get", "List", "Count", "Find", "Export")
+READING_VERBS = ("Get", "List", "Count", "Find", "Export", "Check", "BatchCheck")
 # Fields of a request that say how, and not what.
 CONTROLS = frozenset(
-    {"request_id", "validate_only", "etag", "update_mask", "page_size", "page_token"},
+    {"request_id", "validate_only", "etag", "update_mask", "page_size", "page_token", "at_least_revision"},
 )
 
 
@@ -92,6 +92,11 @@ def names_an_organization(method: MethodDescriptor) -> bool:
 def shows_a_secret(method: MethodDescriptor) -> bool:
     """Whether the answer has the secret of a token that was just made or rotated."""
     return "secret" in core_of(method).output_type.fields_by_name
+
+
+def denies_by_answer(method: MethodDescriptor) -> bool:
+    """Whether the method answers with a denial, or with nothing, where others refuse."""
+    return core_of(method).containing_service.name == "AuthorizationService" and not is_scoped(method)
 
 
 def is_change(method: MethodDescriptor) -> bool:

@@ -21,12 +21,14 @@ from tenantry_server.domain.principal import Level
 from tenantry_server.rpc import policy
 from tenantry_server.rpc.api_tokens import ApiTokensServicer
 from tenantry_server.rpc.audit import AuditServicer
+from tenantry_server.rpc.authorization import AuthorizationServicer
 from tenantry_server.rpc.invitations import InvitationsServicer
 from tenantry_server.rpc.members import MembersServicer
 from tenantry_server.rpc.organizations import OrganizationsServicer
 from tenantry_server.rpc.platform_tokens import PlatformTokensServicer
 from tenantry_server.rpc.roles import RolesServicer
 from tenantry_server.rpc.users import UsersServicer
+from tenantry_server.services.permission_lists import PermissionLists
 from tenantry_server.store.standings import authenticate
 
 from .descriptors import core_methods, path
@@ -88,6 +90,7 @@ class Desk:
             "UserService": UsersServicer(services.users, services.departures, services.erasure, services.who_am_i),
             "ApiTokenService": ApiTokensServicer(services.api_tokens, services.own_tokens),
             "PlatformTokenService": PlatformTokensServicer(services.platform_tokens),
+            "AuthorizationService": AuthorizationServicer(services.authorization, PermissionLists(services.authorization)),
         }
         described = {method.containing_service.name: method.containing_service for method in core_methods()}
         self._server = grpc_testing.server_from_dictionary(
@@ -128,7 +131,8 @@ class Desk:
 
     def _prepare(self, token: str, method: str, request: Any) -> Call:
         store, requirement = self.services.store, self._policies[method].requirement
-        organization_id = ids.find_or_nil(request.organization_id) if requirement.level is Level.SCOPED else ""
+        named = getattr(request, "organization_id", "") if requirement.level in (Level.SCOPED, Level.AUTHENTICATED) else ""
+        organization_id = ids.find_or_nil(named) if named or requirement.level is Level.SCOPED else ""
         known = authenticate(store.database, store.catalog, str(tokens.digest(token)), organization_id, store.clock.now())
         assert known is not None
         return Call(

@@ -78,7 +78,7 @@ _SPECIAL: dict[str, Callable[[Objects], str]] = {
     "tenantry.rest.dotenv.v1.AddMemberRequest.role": lambda objects: "developer",
 }
 # Plain messages that a request is good without.
-_OPTIONAL = {"google.protobuf.Timestamp", "google.protobuf.Value"}
+_OPTIONAL = {"google.protobuf.Timestamp", "google.protobuf.Value", "tenantry.v1.Subject"}
 
 
 def build(method: MethodDescriptor, objects: Objects, *, validate_only: bool = False, request_id: str = "") -> Any:

@@ -36,9 +36,10 @@ ALLOWED = {
     "gateway": {"children", "gateway_tls", "tls", "yaml"},
     "gateway_tls": {"tls"},
     "bootstrap": {
-        *{"domain", "store", "oidc", "tls", "services", "rpc", "rest.daytona", "rest.dotenv"},
+        *{"domain", "store", "oidc", "tls", "services", "wiring", "rpc", "rest.daytona", "rest.dotenv"},
         *{"tenantry", "grpc", "grpc_health"},
     },
+    "wiring": {"domain", "store", "services"},
     "demo": {"bootstrap", "domain", "services"},
     "processes": {
         *{"bootstrap", "children", "config", "domain", "gateway", "oidc", "ports", "store", "tls"},
@@ -55,8 +56,10 @@ ALLOWED = {
 # Single modules that may import more than their layer.
 EXCEPTIONS = {
     # Reads who calls in the same statement as what they may do, before any service is there, and knows the errors of a
-    # connection that broke; logs every call; checks the rules that requests declare.
-    "rpc.interceptors": {"store", "peewee", "structlog", "protovalidate"},
+    # connection that broke; logs every call.
+    "rpc.interceptors": {"store", "peewee", "structlog"},
+    # Checks the rules that requests declare.
+    "rpc.validation": {"protovalidate"},
     # Reads the names in certificates, which grpc tells only in part.
     "rpc.certificates": {"cryptography"},
 }

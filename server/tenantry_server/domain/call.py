@@ -22,7 +22,8 @@ class Call:
     requirement: Requirement = _NOBODY
     deadline: float = field(default_factory=lambda: time.monotonic() + 15)
     caller: Principal | None = None
-    # The organization that the call is scoped to, and what the caller may do there.
+    # The organization that the request names, and what the caller may do there; None when they have nothing to do with it,
+    # which for a SCOPED method is refused.
     organization_id: str = ""
     access: Access | None = None
     # How a change is to be carried out, from the request's fields of the same names.
@@ -41,8 +42,8 @@ class Call:
 
     @property
     def held(self) -> Access:
-        """What the caller may do in the request's organization; there for SCOPED methods alone."""
-        assert self.access is not None, f"{self.method} is not scoped to an organization"
+        """What the caller may do in the request's organization; always there for SCOPED methods."""
+        assert self.access is not None, f"{self.method} was called by a stranger"
         return self.access
 
 

@@ -14,9 +14,11 @@
     │                                         InvitationNotPending  InviterLostAuthority  RoleAssigned  SystemRole
     │                                         OrganizationNotDeleted  UndeleteWindowPassed  RequestIdReused  ListTooLong
     │                                         SuccessorMissing  UserDeleted  UserNotDeleted  TokenExpired
+    │                                         HistoryNotRetained
     ├─ Aborted                                EtagMismatch  Conflict
     ├─ LimitExceeded
     ├─ Unavailable                            DatabaseUnavailable  OutcomeUnknown  IdentityProviderUnavailable
+    │                                         RevisionNotReached
     └─ DeadlineExceeded
 
 A fact's reason is its class name in upper case; the public list, with the metadata of each, is
@@ -245,6 +247,10 @@ class TokenExpired(FailedPrecondition):
     text = "API token {api_token_id} expired at {expire_time}"
 
 
+class HistoryNotRetained(FailedPrecondition):
+    text = "the audit trail of organization {organization_id} cannot tell revision {revision}"
+
+
 class Aborted(TenantryError):
     """Something else came between."""
 
@@ -277,6 +283,10 @@ class OutcomeUnknown(Unavailable):
 
 class IdentityProviderUnavailable(Unavailable):
     text = "the keys of identity provider {issuer} cannot be had now; safe to repeat"
+
+
+class RevisionNotReached(Unavailable):
+    text = "the organization is known here up to revision {revision}, not {at_least_revision}; safe to repeat"
 
 
 class DeadlineExceeded(TenantryError):

@@ -77,6 +77,28 @@ class Known:
     name: str
 
 
+def effective(
+    catalog: Catalog,
+    principal: Principal,
+    organization_id: str,
+    *,
+    member_role: MemberRole | None,
+    roles: tuple[Role, ...],
+) -> frozenset[str] | None:
+    """The effective permissions: what the member holds (an owner everything, others the implicit permissions and those of
+    their roles; an organization's own token and the operator everything), narrowed by the credential. None for strangers.
+    """
+    if principal.organization_id and principal.organization_id != organization_id:
+        return None
+    if principal.user_id and member_role is None:
+        return None
+    if member_role is MemberRole.MEMBER:
+        held = catalog.implicit.union(*(role.permissions for role in roles)) & catalog.all
+    else:
+        held = catalog.all
+    return principal.narrows(held)
+
+
 def access(
     catalog: Catalog,
     principal: Principal,
@@ -85,22 +107,14 @@ def access(
     member_role: MemberRole | None,
     roles: tuple[Role, ...],
 ) -> Access | None:
-    """The effective permissions: what the member holds (an owner everything, others the implicit permissions and those of
-    their roles; an organization's own token and the operator everything), narrowed by the credential. None for strangers.
-    """
-    if principal.organization_id and principal.organization_id != organization.id:
+    """The effective permissions, and what else rules ask of who holds them. None for strangers."""
+    held = effective(catalog, principal, organization.id, member_role=member_role, roles=roles)
+    if held is None:
         return None
-    if principal.user_id and member_role is None:
-        return None
-    if member_role is MemberRole.MEMBER:
-        held = catalog.implicit.union(*(role.permissions for role in roles)) & catalog.all
-    else:
-        held = catalog.all
-    effective = principal.narrows(held)
     return Access(
         organization=organization,
-        permissions=effective,
-        holds_everything=effective >= catalog.all,
+        permissions=held,
+        holds_everything=held >= catalog.all,
         is_owner=member_role is MemberRole.OWNER,
         role_ids=frozenset(role.id for role in roles),
     )

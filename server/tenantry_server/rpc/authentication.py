@@ -37,13 +37,12 @@ class Authentication(Interceptor):
             call = calls.current.get()
             if policy.organization_header:
                 request.organization_id = _only(context.invocation_metadata(), policy.organization_header)
-            scoped = policy.requirement.level is Level.SCOPED
-            if scoped:
-                call.organization_id = ids.find_or_nil(request.organization_id)
+            call.organization_id = _named_organization(policy, request)
             known = self._known(call, context)
             if policy.organization_header:
+                named = call.organization_id
                 _name_organization(policy, call, request, known, metadata_of(context))
-                if scoped and known.principal.organization_id:
+                if call.organization_id != named:
                     known = self._known(call, context)
             call.caller, call.access = known.principal, known.access
         yield
@@ -57,6 +56,16 @@ class Authentication(Interceptor):
         if bearer:
             raise InvalidCredential
         return Known(vouched, None, "")
+
+
+def _named_organization(policy: MethodPolicy, request: Any) -> str:
+    """The organization in which the caller's standing is read together with who calls: the one that a SCOPED request must
+    name and an AUTHENTICATED one may name; the latter is not refused when the caller has nothing to do with it.
+    """
+    if policy.requirement.level is Level.SCOPED:
+        return ids.find_or_nil(request.organization_id)
+    named = getattr(request, "organization_id", "") if policy.requirement.level is Level.AUTHENTICATED else ""
+    return ids.find_or_nil(named) if named else ""
 
 
 def _name_organization(policy: MethodPolicy, call: Call, request: Message, known: Known, metadata: Mapping[str, str]) -> None:

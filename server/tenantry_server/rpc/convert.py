@@ -185,6 +185,11 @@ def member_role_of(role: MemberRole | None) -> member_pb2.MemberRole.ValueType:
     return member_pb2.MEMBER_ROLE_UNSPECIFIED if role is None else _MEMBER_ROLES[role]
 
 
+def organization_state_of(state: OrganizationState | None) -> organization_pb2.OrganizationState.ValueType:
+    """Where an organization is in its life, or that there is none."""
+    return organization_pb2.ORGANIZATION_STATE_UNSPECIFIED if state is None else _ORGANIZATION_STATES[state]
+
+
 def member_role(value: int) -> MemberRole:
     """A standing. Validation has seen to it that it is one."""
     return _MEMBER_ROLE_OF[value]  # type: ignore[index]

@@ -19,7 +19,6 @@ from typing import Any
 
 import grpc
 import peewee
-import protovalidate
 import structlog
 from google.protobuf.message import DecodeError, Message
 
@@ -31,7 +30,6 @@ from ..domain.errors import (
     PermissionDenied,
     TenantryError,
     Unauthenticated,
-    Violation,
 )
 from ..domain.principal import Level
 from ..services.credentials import Credentials
@@ -43,6 +41,7 @@ from .interceptor import UNDECODABLE, Handler, Interceptor
 from .policy import MethodPolicy
 from .requests import call_id, metadata_of, note_change
 from .status import internal, status_of
+from .validation import ensure_valid
 
 log = structlog.get_logger("tenantry.calls")
 
@@ -189,17 +188,10 @@ class Authorization(Interceptor):
 class Validation(Interceptor):
     """Holds the request to the rules of its fields."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._validator = protovalidate.Validator()
-
     @contextmanager
     def around(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[None]:
         if isinstance(request, Message):
-            try:
-                self._validator.validate(request)
-            except protovalidate.ValidationError as error:
-                raise InvalidRequest([_violation(found.proto) for found in error.violations]) from None
+            ensure_valid(request)
         yield
 
 
@@ -225,15 +217,6 @@ def _code(context: grpc.ServicerContext) -> grpc.StatusCode | None:
     """The status that was set, if one was; the type stubs do not know that a context tells."""
     code: grpc.StatusCode | None = context.code()  # type: ignore[attr-defined]
     return code
-
-
-def _violation(found: Any) -> Violation:
-    path = ""
-    for element in found.field.elements if found.field else ():
-        path += ("." if path else "") + element.field_name
-        if element.subscript is not None:
-            path += f"[{element.subscript.value}]"
-    return Violation(path, found.message, found.rule_id.upper().replace(".", "_"))
 
 
 def _log(call: Call, context: grpc.ServicerContext, start: float) -> None:

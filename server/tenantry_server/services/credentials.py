@@ -1,6 +1,9 @@
 """What a bearer credential stands for: an API token, or what an identity provider signed."""
 
+from datetime import datetime
+
 from ..domain import tokens
+from ..domain.authorization import UNKNOWN_CREDENTIAL, SubjectKey, SubjectKind
 from ..domain.call import Call
 from ..domain.errors import InvalidCredential
 from ..domain.principal import Known
@@ -37,3 +40,23 @@ class Credentials:
             raise InvalidCredential
         self._last_used.note(known.principal.credential_id, now)
         return known
+
+    def key(self, bearer: str) -> SubjectKey:
+        """By what the subject of a presented credential is looked up. Nobody is made a user, as who calls would be.
+
+        Raises IdentityProviderUnavailable when it cannot be told now.
+        """
+        digest = tokens.digest(bearer)
+        if digest is not None:
+            return SubjectKey(SubjectKind.SECRET, (digest,))
+        if self._verifier is None or bearer.count(".") != 2:
+            return UNKNOWN_CREDENTIAL
+        try:
+            claims = self._verifier.verify(bearer)
+        except InvalidCredential:
+            return UNKNOWN_CREDENTIAL
+        return SubjectKey(SubjectKind.IDENTITY, (claims.issuer, claims.subject))
+
+    def note_use(self, api_token_id: str, now: datetime) -> None:
+        """Remembers that somebody presented a token to whoever asks about it."""
+        self._last_used.note(api_token_id, now)

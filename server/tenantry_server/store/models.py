@@ -103,7 +103,9 @@ class Membership(Model):
 
 Membership.add_index(Membership.index(Membership.user_id, Membership.organization_id, name="memberships_user"))
 Membership.add_index(
-    Membership.index(Membership.organization_id, where=Membership.role == SQL("'owner'"), name="memberships_owner")
+    Membership.index(
+        Membership.organization_id, Membership.user_id, where=Membership.role == SQL("'owner'"), name="memberships_owner"
+    )
 )
 
 
@@ -130,6 +132,15 @@ class MembershipRole(Model):
 MembershipRole.add_index(
     MembershipRole.index(
         MembershipRole.organization_id, MembershipRole.custom_role_id, MembershipRole.user_id, name="membership_roles_role"
+    )
+)
+MembershipRole.add_index(
+    MembershipRole.index(
+        MembershipRole.organization_id,
+        MembershipRole.role_id,
+        MembershipRole.user_id,
+        where=MembershipRole.custom_role_id.is_null(),
+        name="membership_roles_system",
     )
 )
 

@@ -84,7 +84,7 @@ def _known(catalog: Catalog, found: access.Standing | None, now: datetime) -> Kn
 
 
 def _access(catalog: Catalog, found: access.Standing) -> Access | None:
-    if found.organization is None:
+    if found.organization is None or found.principal.kind is PrincipalKind.PLATFORM:  # which no organization grants anything
         return None
     roles = _roles(catalog, found.roles)
     return rules.access(catalog, found.principal, found.organization, member_role=found.member_role, roles=roles)

@@ -2,30 +2,78 @@
 
 Building a Peewee query costs 30 to 40 times what executing it costs, so every statement is built when it is first used and
 never again. A `Slot` stands for a parameter; it bypasses field converters, so parameters and results are what the database
-keeps (milliseconds, text, numbers), and `make` turns a row into what the caller works with.
+keeps (milliseconds, text, numbers), and `make` turns a row into what the caller works with. `Asked` is a whole table of
+parameters, for statements about many things at once. Both engines share a text wherever they can; `PerEngine` is where not.
 """
 
+import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import peewee
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
+# How SQLite spells a parameter, by which compiled texts are told apart.
+_SQLITE = "?"
+# What becomes of a slot's value before the database gets it.
+Adapt = Callable[[Any], Any]
 
 
 class _Parameter(str):
     """Marks a slot's place among the compiled parameters."""
 
+    adapt: Adapt | None = None
+
 
 class Slot(peewee.Node):
     """A named parameter, usable wherever Peewee takes a value."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, adapt: Adapt | None = None) -> None:
         self._name = name
+        self._adapt = adapt
 
     def __sql__(self, context: peewee.Context) -> peewee.Context:
-        return context.sql(peewee.Value(_Parameter(self._name), converter=False))
+        parameter = _Parameter(self._name)
+        parameter.adapt = self._adapt
+        return context.sql(peewee.Value(parameter, converter=False))
+
+
+class Asked(peewee.BaseTable):
+    """A table of text that the caller passes as one slot: a list of rows, each as long as `columns`. `n` counts them from 1.
+
+    SQLite takes them as one JSON text, PostgreSQL as an array for each column; neither joins values, so none can pass for
+    two. The text of the statement does not depend on how many rows there are, so it is compiled and prepared once.
+    """
+
+    def __init__(self, slot: str, *columns: str) -> None:
+        super().__init__(alias="t0")
+        self._slot = slot
+        self._columns = columns
+
+    def column(self, name: str) -> peewee.SQL:
+        """One of the columns, or `n`."""
+        return peewee.SQL(f'"t0"."{name}"')
+
+    def __sql__(self, context: peewee.Context) -> peewee.Context:
+        return self._as_json(context) if context.state.param == _SQLITE else self._as_arrays(context)
+
+    def _as_json(self, context: peewee.Context) -> peewee.Context:
+        cells = (f"json_extract(value, '$[{index}]') AS \"{name}\"" for index, name in enumerate(self._columns))
+        context.literal(f'(SELECT key + 1 AS "n", {", ".join(cells)} FROM json_each(')  # noqa: S608  names of ours
+        return context.sql(Slot(self._slot, json.dumps)).literal(')) AS "t0"')
+
+    def _as_arrays(self, context: peewee.Context) -> peewee.Context:
+        context.literal("unnest(")
+        for index in range(len(self._columns)):
+            context.literal(", " if index else "").sql(Slot(self._slot, _column(index))).literal("::text[]")
+        names = ", ".join(f'"{name}"' for name in (*self._columns, "n"))
+        return context.literal(f') WITH ORDINALITY AS "t0" ({names})')
+
+
+def _column(index: int) -> Adapt:
+    return lambda rows: [row[index] for row in rows]
 
 
 def constant(word: str) -> peewee.SQL:
@@ -33,29 +81,51 @@ def constant(word: str) -> peewee.SQL:
     return peewee.SQL(f"'{word}'")
 
 
-class Statement(Generic[T]):
-    """A statement and what becomes of its rows. `build` returns a Peewee query with slots."""
+@dataclass(frozen=True, slots=True)
+class PerEngine:
+    """How to build a query that each engine wants in its own words."""
 
-    def __init__(self, build: Callable[[], peewee.Node], make: Callable[[Row], T]) -> None:
+    sqlite: Callable[[], peewee.Node]
+    postgresql: Callable[[], peewee.Node]
+
+    def build(self, database: peewee.Database) -> peewee.Node:
+        """The one for this kind of database."""
+        return self.sqlite() if database.param == _SQLITE else self.postgresql()
+
+
+# A function that builds a Peewee query with slots, or one for each engine.
+Build = Callable[[], peewee.Node] | PerEngine
+
+
+class Statement(Generic[T]):
+    """A statement and what becomes of its rows."""
+
+    def __init__(self, build: Build, make: Callable[[Row], T]) -> None:
         self._build = build
-        self._compiled: dict[str, tuple[str, list[tuple[bool, Any]]]] = {}
+        self._compiled: dict[str, tuple[str, list[Any]]] = {}
         self.make = make
 
     def sql(self, database: peewee.Database, values: dict[str, Any]) -> tuple[str, list[Any]]:
         """The text for this kind of database, and the parameters in its order. Raises KeyError when a value is missing."""
         compiled = self._compiled.get(database.param)
         if compiled is None:
-            text, parameters = database.get_sql_context().sql(self._build()).query()
-            slots = [(isinstance(value, _Parameter), value) for value in parameters]
-            compiled = self._compiled[database.param] = (text, slots)
-        return compiled[0], [values[value] if is_slot else value for is_slot, value in compiled[1]]
+            built = self._build.build(database) if isinstance(self._build, PerEngine) else self._build()
+            compiled = self._compiled[database.param] = database.get_sql_context().sql(built).query()
+        return compiled[0], [_given(place, values) for place in compiled[1]]
 
 
-def changing(build: Callable[[], peewee.Node]) -> Statement[None]:
+def _given(place: Any, values: dict[str, Any]) -> Any:
+    """What stands at a place of the compiled parameters: a slot's value, or what the statement says itself."""
+    if not isinstance(place, _Parameter):
+        return place
+    return values[place] if place.adapt is None else place.adapt(values[place])
+
+
+def changing(build: Build) -> Statement[None]:
     """A statement of which only the number of rows counts."""
     return Statement(build, lambda row: None)
 
 
-def value(build: Callable[[], peewee.Node]) -> Statement[Any]:
+def value(build: Build) -> Statement[Any]:
     """A statement of one column."""
     return Statement(build, lambda row: row[0])

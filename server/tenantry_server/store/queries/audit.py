@@ -53,6 +53,16 @@ LIST = Statement(
     ),
     record,
 )
+# The trail from its beginning.
+TRAIL = Statement(
+    lambda: (
+        Table.select(*_COLUMNS)
+        .where((Table.organization_id == Slot("organization_id")) & (Table.revision > Slot("since")))
+        .order_by(Table.revision)
+        .limit(Slot("limit"))
+    ),
+    record,
+)
 
 
 class Remembered(NamedTuple):

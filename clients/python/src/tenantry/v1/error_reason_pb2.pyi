@@ -108,6 +108,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. Only a deleted user can be erased. Metadata: `user_id`."""
     ERROR_REASON_TOKEN_EXPIRED: _ErrorReason.ValueType  # 65
     """FAILED_PRECONDITION. The token has expired. Metadata: `api_token_id`, `expire_time`."""
+    ERROR_REASON_HISTORY_NOT_RETAINED: _ErrorReason.ValueType  # 68
+    """FAILED_PRECONDITION. The audit trail cannot tell how things stood then: an event is not kept, or is of a kind that this
+    version cannot read. Metadata: `organization_id`, `revision` (the first that cannot be told).
+    """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 70
     """ABORTED. The object changed since the etag was read. Metadata: `etag` as sent."""
     ERROR_REASON_CONFLICT: _ErrorReason.ValueType  # 71
@@ -119,6 +123,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 91
     """UNAVAILABLE. The connection to the database was lost while the change was being committed: it may have happened.
     Repeat it with the same request_id, or look. No metadata.
+    """
+    ERROR_REASON_REVISION_NOT_REACHED: _ErrorReason.ValueType  # 94
+    """UNAVAILABLE. The data is not as new as the caller asked for; safe to repeat. Metadata: `revision` (of the organization,
+    as far as the data goes), `at_least_revision` as sent.
     """
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 92
     """DEADLINE_EXCEEDED. The call's deadline passed; nothing was changed. No metadata."""
@@ -221,6 +229,10 @@ ERROR_REASON_USER_NOT_DELETED: ErrorReason.ValueType  # 64
 """FAILED_PRECONDITION. Only a deleted user can be erased. Metadata: `user_id`."""
 ERROR_REASON_TOKEN_EXPIRED: ErrorReason.ValueType  # 65
 """FAILED_PRECONDITION. The token has expired. Metadata: `api_token_id`, `expire_time`."""
+ERROR_REASON_HISTORY_NOT_RETAINED: ErrorReason.ValueType  # 68
+"""FAILED_PRECONDITION. The audit trail cannot tell how things stood then: an event is not kept, or is of a kind that this
+version cannot read. Metadata: `organization_id`, `revision` (the first that cannot be told).
+"""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 70
 """ABORTED. The object changed since the etag was read. Metadata: `etag` as sent."""
 ERROR_REASON_CONFLICT: ErrorReason.ValueType  # 71
@@ -232,6 +244,10 @@ ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 90
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 91
 """UNAVAILABLE. The connection to the database was lost while the change was being committed: it may have happened.
 Repeat it with the same request_id, or look. No metadata.
+"""
+ERROR_REASON_REVISION_NOT_REACHED: ErrorReason.ValueType  # 94
+"""UNAVAILABLE. The data is not as new as the caller asked for; safe to repeat. Metadata: `revision` (of the organization,
+as far as the data goes), `at_least_revision` as sent.
 """
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 92
 """DEADLINE_EXCEEDED. The call's deadline passed; nothing was changed. No metadata."""

@@ -1,0 +1,214 @@
+"""Who may do what: one question, many at once, and why. `permission_lists.py` has the lists."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from typing import NamedTuple, Self, TypeVar
+
+from ..domain import ids
+from ..domain.authorization import (
+    READ_ROLES,
+    Sight,
+    Standing,
+    SubjectKind,
+    View,
+    ensure_reached,
+    held,
+    sight_of_access,
+    sight_of_standing,
+)
+from ..domain.call import Call
+from ..domain.errors import InvalidRequest, TenantryError
+from ..domain.explanations import Explanation, explain, explain_closed, explain_unseen
+from ..domain.history import Past
+from ..domain.organizations import OrganizationState
+from ..domain.principal import Principal, PrincipalKind
+from ..domain.roles import Role
+from ..store.queries import authorization as statements
+from ..store.subjects import Pair, standings
+from . import history
+from .credentials import Credentials
+from .inquiries import UNSEEN, Holding, Inquiry, inquire
+from .service import Service
+from .subjects import Named, Subject, own_key, resolve
+
+A = TypeVar("A")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """Whether a subject holds a permission in an organization, ids as sent; no subject is the caller."""
+
+    subject: Subject | None
+    organization_id: str
+    permission: str
+    at_least_revision: int = 0
+
+
+class Answer(NamedTuple):
+    """Whether it does, as of which revision (0: the caller may not know of the organization), and why."""
+
+    allowed: bool
+    revision: int
+    explanation: Explanation | None = None
+
+
+class Authorization(Service):
+    """Use cases of questions about permissions. Nothing is cached: each answer is what the database says now."""
+
+    _credentials: Credentials | None = None
+
+    def presenting(self, credentials: Credentials) -> Self:
+        """The same, able to tell whose a presented credential is; without, every one is unknown."""
+        known = type(self)(self.store, self.limits, self.page_tokens)
+        known._credentials = credentials
+        return known
+
+    def check(self, call: Call, question: Question) -> Answer:
+        """Answers one question, of a call that names the question's organization.
+
+        Who asks about themselves is answered from what authentication read, without another statement. Raises
+        PermissionMissing, PrincipalKindNotAllowed, RevisionNotReached or IdentityProviderUnavailable.
+        """
+        return _answer(question, self.holding(call, self.resolve(call.principal, question.subject)))
+
+    def holding(self, call: Call, named: Named) -> Holding:
+        """All that a subject holds in the call's organization, as far as the caller is told. Raises PermissionMissing."""
+        return self._inquire(call, named).holding(self.store.catalog, self._look)
+
+    def explain(self, call: Call, question: Question, *, as_of: datetime | None = None) -> Answer:
+        """Answers one question, about now or about a past instant, and says why. Raises as `check` does, InvalidRequest for
+        an instant that has not come, or HistoryNotRetained.
+        """
+        catalog, permission = self.store.catalog, question.permission
+        inquiry = self._inquire(call, self.resolve(call.principal, question.subject))
+        standing = self._look(inquiry.pair)
+        if inquiry.is_caller and call.principal.kind is PrincipalKind.PLATFORM:  # a certificate is found by no key
+            standing = replace(standing, principal=call.principal)
+        if inquiry.shown is View.UNSEEN:
+            return Answer(False, 0, explain_unseen(catalog, standing, permission))
+        if inquiry.shown is View.CLOSED and inquiry.sight is not None:
+            ensure_reached(inquiry.sight.revision, question.at_least_revision)
+            return Answer(False, inquiry.sight.revision, explain_closed(catalog, inquiry.sight.state, permission))
+        ensure_reached(standing.revision, question.at_least_revision)
+        past = None if as_of is None else self._past(call, standing, as_of)
+        if past is not None and as_of is not None:
+            standing = history.standing_at(catalog, standing, past, as_of)
+        explanation = explain(catalog, standing, permission, self._own_roles(inquiry, permission, past))
+        return Answer(permission in held(catalog, standing), standing.revision, explanation)
+
+    def check_batch(self, call: Call, questions: Sequence[Question | TenantryError]) -> list[Answer | TenantryError]:
+        """Answers each question, or says why not, in their order; one that is wrong already stays as it is.
+
+        One statement for each kind of subject; subjects, and what each holds in an organization, are looked at once.
+        """
+        batch = _Batch(self, call.principal)
+        asked = [_attempt(batch.asked, question) for question in questions]
+        batch.found = self.standings(batch.pairs(one for one in asked if isinstance(one, _Asked)))
+        return [_attempt(batch.answer, one) for one in asked]
+
+    def resolve(self, principal: Principal, subject: Subject | None) -> Named:
+        """By what to look a subject up. Raises PermissionMissing, PrincipalKindNotAllowed or IdentityProviderUnavailable."""
+        return resolve(principal, subject, self._credentials)
+
+    def standings(self, pairs: Iterable[Pair]) -> dict[Pair, Standing]:
+        """The standing of each pair. A secret that somebody presented, and that is good, counts as used."""
+        now = self.store.clock.now()
+        found = standings(self.database, self.store.catalog, pairs, now)
+        for pair, standing in found.items():
+            if pair.subject.kind is SubjectKind.SECRET and self._credentials and standing.good_token_id:
+                self._credentials.note_use(standing.good_token_id, now)
+        return found
+
+    def _look(self, pair: Pair) -> Standing:
+        return self.standings([pair])[pair]
+
+    def _inquire(self, call: Call, named: Named) -> Inquiry:
+        return inquire(call.principal, named, call.organization_id, sight_of_access(call.access))
+
+    def _past(self, call: Call, standing: Standing, as_of: datetime) -> Past:
+        if as_of > self.store.clock.now():
+            raise InvalidRequest.of("as_of", "must not be in the future", "AS_OF")
+        return history.read(self.database, call, standing, as_of)
+
+    def _own_roles(self, inquiry: Inquiry, permission: str, past: Past | None) -> Sequence[Role]:
+        """The organization's own roles that may be named as ones to assign: to callers who may read them."""
+        sight = inquiry.sight
+        if sight is not None and (sight.state is not OrganizationState.ACTIVE or READ_ROLES not in sight.permissions):
+            return ()
+        if past is not None:
+            return past.own_roles
+        return self.database.rows(
+            statements.GRANTING_ROLES, organization_id=inquiry.pair.organization_id, word=f" {permission} "
+        )
+
+
+class _Asked(NamedTuple):
+    """A question of which it is known whom it is about."""
+
+    question: Question
+    named: Named
+    organization_id: str
+
+
+class _Batch:
+    """Questions of one caller. Whom they are about, what the caller sees of an organization, and what a subject holds there
+    is found out once each; what that is refused with is kept in its place.
+    """
+
+    def __init__(self, service: Authorization, principal: Principal) -> None:
+        self._catalog = service.store.catalog
+        self._principal = principal
+        self._own = own_key(principal)
+        self.found: Mapping[Pair, Standing] = {}
+        self._named = cache(lambda subject: _attempt(lambda _: service.resolve(principal, subject), None))
+        self._sight = cache(self._see)
+        self._holding = cache(lambda named, organization_id: _attempt(lambda _: self._hold(named, organization_id), None))
+
+    def asked(self, question: Question) -> _Asked:
+        """Raises what naming the subject raises."""
+        return _Asked(question, _or_raise(self._named(question.subject)), ids.find_or_nil(question.organization_id))
+
+    def pairs(self, asked: Iterable[_Asked]) -> Iterator[Pair]:
+        """What is to be looked at: the subjects and, where that tells what may be asked, the caller."""
+        for _, named, organization_id in asked:
+            yield Pair(named.key, organization_id)
+            if self._principal.kind is not PrincipalKind.PLATFORM:
+                yield Pair(self._own, organization_id)
+
+    def answer(self, asked: _Asked) -> Answer:
+        """Raises PermissionMissing or RevisionNotReached."""
+        return _answer(asked.question, _or_raise(self._holding(asked.named, asked.organization_id)))
+
+    def _see(self, organization_id: str) -> Sight | None:
+        if self._principal.kind is PrincipalKind.PLATFORM:
+            return None
+        return sight_of_standing(self._catalog, self.found[Pair(self._own, organization_id)])
+
+    def _hold(self, named: Named, organization_id: str) -> Holding:
+        inquiry = inquire(self._principal, named, organization_id, self._sight(organization_id))
+        return inquiry.holding(self._catalog, self.found.__getitem__)
+
+
+def _answer(question: Question, holding: Holding) -> Answer:
+    if holding is not UNSEEN:
+        ensure_reached(holding.revision, question.at_least_revision)
+    return Answer(question.permission in holding.permissions, holding.revision)
+
+
+def _attempt(act: Callable[[A], T], argument: A | TenantryError) -> T | TenantryError:
+    """What comes of it, or the refusal as a value; a refusal stays what it is."""
+    if isinstance(argument, TenantryError):
+        return argument
+    try:
+        return act(argument)
+    except TenantryError as refusal:
+        return refusal
+
+
+def _or_raise(result: T | TenantryError) -> T:
+    if isinstance(result, TenantryError):
+        raise result
+    return result

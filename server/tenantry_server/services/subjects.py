@@ -1,0 +1,63 @@
+"""Whom a question is about: what names a subject becomes what it is looked up by, for callers who may name it."""
+
+from dataclasses import dataclass
+
+from ..domain import ids
+from ..domain.authorization import CHECK, UNKNOWN_CREDENTIAL, SubjectKey, SubjectKind, may_check_anybody
+from ..domain.errors import PermissionMissing, PrincipalKindNotAllowed
+from ..domain.principal import Principal, PrincipalKind
+from .credentials import Credentials
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """As a caller names it: by one of these, as sent."""
+
+    user_id: str = ""
+    api_token_id: str = ""
+    credential: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A subject that the caller may name: by what it is looked up, and whether it is the caller."""
+
+    key: SubjectKey
+    is_own: bool
+
+
+def resolve(principal: Principal, subject: Subject | None, credentials: Credentials | None) -> Named:
+    """By what to look a subject up; None is the caller, through the credential that makes the call.
+
+    Raises PermissionMissing for a platform principal that may not ask about others, PrincipalKindNotAllowed for others who
+    name a token or a credential that is not their own, and IdentityProviderUnavailable.
+    """
+    if subject is None or _names_own_token(principal, subject):
+        return Named(own_key(principal), is_own=True)
+    if principal.kind is PrincipalKind.PLATFORM:
+        if not may_check_anybody(principal):
+            raise PermissionMissing(permissions=CHECK)
+        return Named(_key(subject, credentials), is_own=False)
+    if not subject.user_id:
+        raise PrincipalKindNotAllowed(principal_kind=principal.kind)
+    key = _key(subject, credentials)
+    return Named(key, is_own=key.parts == (principal.user_id,))
+
+
+def own_key(principal: Principal) -> SubjectKey:
+    """By what the caller is looked up. Who has signed in is not narrowed, and so is their user; a certificate is no token."""
+    if principal.signed_in:
+        return SubjectKey(SubjectKind.USER, (principal.user_id,))
+    return SubjectKey(SubjectKind.API_TOKEN, (principal.credential_id,))
+
+
+def _names_own_token(principal: Principal, subject: Subject) -> bool:
+    return not principal.signed_in and ids.find(subject.api_token_id) == principal.credential_id
+
+
+def _key(subject: Subject, credentials: Credentials | None) -> SubjectKey:
+    if subject.user_id:
+        return SubjectKey(SubjectKind.USER, (ids.find_or_nil(subject.user_id),))
+    if subject.api_token_id:
+        return SubjectKey(SubjectKind.API_TOKEN, (ids.find_or_nil(subject.api_token_id),))
+    return credentials.key(subject.credential) if credentials else UNKNOWN_CREDENTIAL

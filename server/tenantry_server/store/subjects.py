@@ -1,0 +1,99 @@
+"""Standings of many subjects in many organizations: one statement for each kind of subject, however many are asked about."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from ..domain.authorization import Standing, SubjectKey, SubjectKind
+from ..domain.organizations import OrganizationState
+from ..domain.permissions import Catalog
+from ..domain.principal import Principal, PrincipalKind
+from ..domain.roles import MemberRole, Role
+from ..domain.tokens import TokenKind
+from ..domain.users import UserState
+from .database import Database
+from .queries import authorization as statements
+from .statements import Row
+from .values import instant_or_none, milliseconds, words
+
+
+class Pair(NamedTuple):
+    """A subject and an organization, by canonical ids."""
+
+    subject: SubjectKey
+    organization_id: str
+
+
+_KINDS = {TokenKind.ORGANIZATION.value: PrincipalKind.ORGANIZATION, TokenKind.PLATFORM.value: PrincipalKind.PLATFORM}
+
+
+def standings(database: Database, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> dict[Pair, Standing]:
+    """The standing of each pair, as of now; repetitions are asked about once."""
+    by_kind: defaultdict[SubjectKind, list[Pair]] = defaultdict(list)
+    for pair in dict.fromkeys(pairs):
+        by_kind[pair.subject.kind].append(pair)
+    roles = _Roles(catalog)
+    found: dict[Pair, Standing] = {}
+    for kind, asked in by_kind.items():
+        slots = [(*pair.subject.parts, pair.organization_id) for pair in asked]
+        rows: defaultdict[int, list[Row]] = defaultdict(list)
+        for row in database.rows(statements.STANDINGS[kind], asked=slots):
+            rows[row[0]].append(row)
+        for number, pair in enumerate(asked, 1):
+            found[pair] = _standing(pair.organization_id, rows[number], roles, milliseconds(now))
+    return found
+
+
+class _Roles:
+    """Assigned roles, each made once however many members have it. A system role that the catalog lost grants nothing."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._known: dict[tuple[str, str, str], Role] = {}
+
+    def of(self, rows: Iterable[Row]) -> tuple[Role, ...]:
+        """The roles that a standing's rows name."""
+        return tuple(role for row in rows if row[13] is not None and (role := self._role(*row[13:16])))
+
+    def _role(self, role_id: str, name: str | None, permissions: str | None) -> Role | None:
+        if permissions is None or name is None:
+            return self._catalog.roles.get(role_id)
+        key = (role_id, name, permissions)
+        role = self._known.get(key)
+        if role is None:
+            granted = words(permissions)
+            role = Role(id=role_id, organization_id="", name=name, description="", permissions=granted)
+            self._known[key] = role
+        return role
+
+
+def _standing(organization_id: str, rows: list[Row], roles: _Roles, now: int) -> Standing:
+    (_, user_state, _, _, user_id, _, _, expires, secret_expires, excluded, state, revision, role, *_) = rows[0]
+    is_member = role is not None and user_state == UserState.ACTIVE.value
+    return Standing(
+        organization_id=organization_id,
+        principal=None if user_id is None else _principal(rows[0]),
+        state=None if state is None else OrganizationState(state),
+        revision=revision or 0,
+        token_expired=expires is not None and expires <= now,
+        secret_expired=secret_expires is not None and secret_expires <= now,
+        excluded=excluded is not None,
+        member_role=MemberRole(role) if is_member else None,
+        roles=roles.of(rows) if is_member else (),
+    )
+
+
+def _principal(row: Row) -> Principal:
+    """Who is asked about: by a token, or, where the row names no kind of one, a user or who signed in."""
+    (_, _, credential_id, kind, user_id, bound, permissions, expires, *_) = row
+    person = PrincipalKind.USER_IN_ORGANIZATION if bound else PrincipalKind.USER
+    return Principal(
+        kind=_KINDS.get(kind or "", person),
+        credential_id=credential_id or "",
+        signed_in=kind is None and credential_id is not None,
+        user_id=user_id,
+        organization_id=bound or "",
+        permissions=None if permissions is None else frozenset(words(permissions)),
+        expire_time=instant_or_none(expires),
+    )

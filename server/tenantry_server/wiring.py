@@ -1,0 +1,73 @@
+"""The use cases, wired to a database."""
+
+from dataclasses import dataclass
+
+from .domain.clock import Clock
+from .domain.paging import PageTokens
+from .domain.permissions import Catalog
+from .services.api_tokens import ApiTokens
+from .services.audit import Audit
+from .services.authorization import Authorization
+from .services.departures import Departures
+from .services.erasure import Erasure
+from .services.invitations import Invitations
+from .services.members import Members
+from .services.organizations import Organizations
+from .services.own_tokens import OwnTokens
+from .services.platform_tokens import PlatformTokens
+from .services.roles import Roles
+from .services.service import Limits
+from .services.sign_in import SignIn
+from .services.users import Users
+from .services.whoami import WhoAmI
+from .store.change import Store
+from .store.database import Database
+from .store.queries import users as user_statements
+from .store.schema import ensure_current
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The use cases, wired to a database."""
+
+    store: Store
+    organizations: Organizations
+    roles: Roles
+    members: Members
+    invitations: Invitations
+    audit: Audit
+    users: Users
+    departures: Departures
+    erasure: Erasure
+    api_tokens: ApiTokens
+    own_tokens: OwnTokens
+    platform_tokens: PlatformTokens
+    sign_in: SignIn
+    who_am_i: WhoAmI
+    authorization: Authorization
+
+
+def wire(database: Database, catalog: Catalog, limits: Limits, clock: Clock | None = None) -> Services:
+    """The services of a database whose schema is current. Raises SchemaError."""
+    ensure_current(database)
+    store = Store(database, clock or Clock(), catalog)
+    page_tokens = PageTokens(bytes.fromhex(database.one(user_statements.KEY, purpose="page-token")))
+    parts = (store, limits, page_tokens)
+    users, organizations = Users(*parts), Organizations(*parts)
+    return Services(
+        store=store,
+        organizations=organizations,
+        roles=Roles(*parts),
+        members=Members(*parts),
+        invitations=Invitations(*parts),
+        audit=Audit(*parts),
+        users=users,
+        departures=Departures(*parts),
+        erasure=Erasure(*parts),
+        api_tokens=ApiTokens(*parts),
+        own_tokens=OwnTokens(*parts),
+        platform_tokens=PlatformTokens(*parts),
+        sign_in=SignIn(*parts),
+        who_am_i=WhoAmI(users, organizations),
+        authorization=Authorization(*parts),
+    )
