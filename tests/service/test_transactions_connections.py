@@ -128,7 +128,7 @@ def test_an_unknown_outcome_stays_unknown_when_no_further_try_gets_through(
     deploy_own: Callable[..., World], monkeypatch: pytest.MonkeyPatch, *, applied: bool
 ) -> None:
     site = Site(deploy_own())
-    begin, begun = site.database.begin, []
+    begin, begun = site.database.begin, list[None]()
 
     def once() -> None:
         begun.append(None)
