@@ -13,7 +13,14 @@ from random import Random
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
-from tenantry.v1 import invitation_service_pb2, member_pb2, member_service_pb2, organization_service_pb2
+from tenantry.v1 import (
+    authorization_pb2,
+    authorization_service_pb2,
+    invitation_service_pb2,
+    member_pb2,
+    member_service_pb2,
+    organization_service_pb2,
+)
 
 from . import signing
 from .data import GROUPS, Size, organization_id, secret, user_id
@@ -21,6 +28,8 @@ from .data import GROUPS, Size, organization_id, secret, user_id
 EMPTY = "/grpc.health.v1.Health/Check"
 # The bench's own server judges the same handler AUTHENTICATED under this name.
 KNOWN = "/benchmarks.Known/Check"
+
+_PERMISSION = "sandbox:write"
 
 READS, CHANGES = 20_000, 60_000
 _SEED = 7
@@ -83,6 +92,31 @@ def _signed_in(making: Making, number: int) -> Request:
     return signing.token(number % signing.PEOPLE), health_pb2.HealthCheckRequest()
 
 
+def _check(making: Making, number: int) -> Request:
+    """About the caller, as a service asks that passes on the credential which it was sent."""
+    organization = making.organization
+    caller = making.random.choice(making.size.members(organization))
+    message = authorization_service_pb2.CheckPermissionRequest(
+        organization_id=organization_id(organization), permission=_PERMISSION
+    )
+    return secret(caller), message
+
+
+def _check_many(making: Making, number: int) -> Request:
+    """About every member of an organization of 100."""
+    group = making.random.randrange(GROUPS)
+    members = making.size.group_members(group)
+    items = [
+        authorization_service_pb2.BatchCheckPermissionsRequest.Item(
+            subject=authorization_pb2.Subject(user_id=user_id(member)),
+            organization_id=organization_id(making.size.group(group)),
+            permission=_PERMISSION,
+        )
+        for member in members
+    ]
+    return secret(making.random.choice(members)), authorization_service_pb2.BatchCheckPermissionsRequest(items=items)
+
+
 def _get_organization(making: Making, number: int) -> Request:
     organization = making.organization
     caller = making.random.choice(making.size.members(organization))
@@ -142,9 +176,21 @@ FLOOR = Scenario("empty call", EMPTY, _empty, in_large=True)
 SCENARIOS = (
     FLOOR,
     Scenario("authenticated empty call", KNOWN, _known, goal={"sqlite": 1.15, "postgresql": 1.15}, in_large=True),
-    # CheckPermission and BatchCheckPermissions(100) belong here, when AuthorizationService is there: goals 1.3 and 1.8 for the
-    # first.
     Scenario("empty call, signed in (JWT)", KNOWN, _signed_in),
+    Scenario(
+        "CheckPermission",
+        f"{_SERVICES}.AuthorizationService/CheckPermission",
+        _check,
+        goal={"sqlite": 1.3, "postgresql": 1.8},
+        in_large=True,
+    ),
+    Scenario(
+        "BatchCheckPermissions, 100",
+        f"{_SERVICES}.AuthorizationService/BatchCheckPermissions",
+        _check_many,
+        goal={"sqlite": 8.0, "postgresql": 15.0},
+        in_large=True,
+    ),
     Scenario(
         "GetOrganization",
         f"{_SERVICES}.OrganizationService/GetOrganization",
