@@ -71,7 +71,7 @@ from .rpc.api_tokens import ApiTokensServicer
 from .rpc.audit import AuditServicer
 from .rpc.authorization import AuthorizationServicer
 from .rpc.certificates import certificate_principal
-from .rpc.interceptor import Interceptor
+from .rpc.interceptor import Chain, Interceptor
 from .rpc.interceptors import ErrorRenderer
 from .rpc.invitations import InvitationsServicer
 from .rpc.members import MembersServicer
@@ -249,7 +249,7 @@ class Server:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="call")
         self._server = grpc.server(
             self._executor,
-            interceptors=list(self.interceptors()),
+            interceptors=[Chain(self.interceptors())],
             options=(*_OPTIONS, ("grpc.so_reuseport", int(share_port))),
             maximum_concurrent_rpcs=threads * _QUEUE,
         )

@@ -9,14 +9,16 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from .domain.clock import EPOCH
 from .domain.errors import InvalidRequest
+
+_EMPTY = Struct()
 
 
 def timestamp(moment: datetime) -> Timestamp:
     """An instant."""
-    message = Timestamp()
-    message.FromDatetime(moment)
-    return message
+    since = moment - EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1_000)
 
 
 def timestamp_or_none(moment: datetime | None) -> Timestamp | None:
@@ -37,11 +39,8 @@ def moment(request: Message, field: str, *, within: str = "") -> datetime | None
 
 
 def struct(data: Mapping[str, Any]) -> Struct:
-    """A free-form object."""
-    message = Struct()
-    if data:
-        json_format.ParseDict(dict(data), message)
-    return message
+    """A free-form object. Assigning one copies it."""
+    return json_format.ParseDict(dict(data), Struct()) if data else _EMPTY
 
 
 def value(data: Any) -> Value:

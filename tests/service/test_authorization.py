@@ -354,6 +354,7 @@ def test_the_last_owner_of_a_deleted_organization_holds_nothing_in_it_once_delet
     assert program("AuthorizationService.ListMembersWithPermission", organization_id=acme.id, permission=READ).user_ids == []
     assert program("AuthorizationService.ListMembersWithPermission", organization_id=acme.id, permission=RULE).user_ids == []
     assert organizations_with(service, READ, subject=user(ana)) == []
+    world.set_state(acme.id, OrganizationState.DELETED)
 
 
 # -- organizations that are not active -------------------------------------------------------------------------------------

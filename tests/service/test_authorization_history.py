@@ -154,7 +154,6 @@ def _forged(world: World, organization: Any, sql: str, *parameters: Any) -> Iter
         connection.execute(f"DELETE {of_it}", (organization.id,))
         for event in whole:
             connection.execute(f"INSERT INTO audit_events VALUES ({', '.join('?' * len(event))})", event)
-    assert world.breaches() == []
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
 """E-mail addresses: one canonical form everywhere, and aliases that stay different."""
 
+import re
 import unicodedata
+from unittest.mock import patch
 
 import pytest
 from grpc import StatusCode
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.sign_in import Office
 from support.world import MEMBER, World, fresh
 
+from tenantry_server.services import emails
 from tenantry_server.services.emails import find_canonical
 
 pytest_plugins = ("support.sign_in",)
@@ -137,3 +142,15 @@ def test_what_is_no_address_is_refused(world: World, address: str) -> None:
         made = world.platform().refusal("UserService.CreateUser", email=address, name="Ana")
     assert refusal.seen == made.seen == (StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", {"fields": "email"})
     assert refusal.violations == made.violations == {"email": "EMAIL"}
+
+
+@given(
+    st.from_regex(emails._PLAIN, fullmatch=True)
+    | st.from_regex(r"[a-z0-9.+_-]{1,70}@[a-zA-Z0-9.-]{1,70}", fullmatch=True)
+    | st.emails()
+)
+@settings(max_examples=2000, deadline=None)
+def test_a_plain_address_is_what_the_long_way_makes_of_it(address: str) -> None:
+    with patch.object(emails, "_PLAIN", re.compile("(?!)")):
+        long = find_canonical(address)
+    assert find_canonical(address) == long

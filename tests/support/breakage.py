@@ -31,15 +31,15 @@ class FailingStatement:
 
     def __enter__(self) -> Self:
         database: Any = self._database
-        execute, begin, commit, rollback = database.execute_sql, database.begin, database.commit, database.rollback
+        execute, begin, commit, rollback = database.executed, database.begin, database.commit, database.rollback
 
-        def counted(sql: str, parameters: Any = None) -> Any:
+        def counted(sql: str, parameters: list[Any]) -> Any:
             number = getattr(self._thread, "number", None)
             if number is not None:
                 self._thread.number = number + 1
                 if number == self._which:
                     self.failed = True
-                    return execute(_BROKEN)
+                    return execute(_BROKEN, [])
             return execute(sql, parameters)
 
         def beginning() -> None:
@@ -56,7 +56,7 @@ class FailingStatement:
             self._thread.number = None
             rollback()
 
-        replacements = {"execute_sql": counted, "begin": beginning, "commit": committing, "rollback": rolling_back}
+        replacements = {"executed": counted, "begin": beginning, "commit": committing, "rollback": rolling_back}
         for name, replacement in replacements.items():
             self._patches.enter_context(patch.object(database, name, replacement))
         return self

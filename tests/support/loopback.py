@@ -10,7 +10,7 @@ from typing import Any
 import grpc
 
 from tenantry_server.domain.principal import Level, PrincipalKind, Requirement
-from tenantry_server.rpc.interceptor import Interceptor
+from tenantry_server.rpc.interceptor import Chain, Interceptor
 from tenantry_server.rpc.policy import MethodPolicy
 
 SERVICE = "tenantry.synthetic.Echo"
@@ -52,7 +52,7 @@ def serving(
         shape: SHAPES[shape](behaviour, decode, lambda answer: str(answer).encode()) for shape, behaviour in behaviours.items()
     }
     executor = ThreadPoolExecutor(2)
-    server = grpc.server(executor, interceptors=list(links))
+    server = grpc.server(executor, interceptors=[Chain(links)])
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -62,7 +63,7 @@ def _token(kind: PrincipalKind = PrincipalKind.USER, **more: Any) -> Principal:
 
 
 def _standing(**facts: Any) -> Standing:
-    return Standing(**{name: getattr(MEMBER, name) for name in Standing.__slots__} | facts)
+    return Standing(**{field.name: getattr(MEMBER, field.name) for field in fields(Standing)} | facts)
 
 
 @pytest.mark.parametrize(

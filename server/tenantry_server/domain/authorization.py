@@ -1,6 +1,5 @@
 """Who may do what in an organization: one standing decides, by the same rules as every call of the API."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ from .errors import PermissionMissing, RevisionNotReached
 from .organizations import OrganizationState
 from .permissions import Catalog
 from .principal import Access, Principal, PrincipalKind, effective
+from .record import record
 from .roles import MemberRole, Role
 
 # Who holds this platform permission is answered about everybody.
@@ -71,7 +71,7 @@ HINDERING_STATES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Standing:
     """All that decides what one subject may do in one organization.
 
@@ -170,8 +170,7 @@ class View(StrEnum):
     UNSEEN = "unseen"  # what an organization that does not exist is answered with
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(NamedTuple):
     """An organization as a caller who has to do with it sees it, and what they hold there while it is active."""
 
     state: OrganizationState

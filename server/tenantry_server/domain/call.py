@@ -18,7 +18,7 @@ class Call:
     """A call. `deadline` is on the clock of `time.monotonic`, in seconds."""
 
     method: str
-    call_id: str = field(default_factory=ids.new)
+    call_id: str = field(default_factory=ids.of_call)
     requirement: Requirement = _NOBODY
     deadline: float = field(default_factory=lambda: time.monotonic() + 15)
     caller: Principal | None = None

@@ -4,6 +4,7 @@ A ULID (26 characters, Crockford base32) and a UUID (36 characters) spell the sa
 dialects of both spellings.
 """
 
+import random
 import re
 import secrets
 import time
@@ -11,6 +12,8 @@ import uuid
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUE = {character: value for value, character in enumerate(_ALPHABET)}
+# Two characters at a time: every call has an id.
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _ULID = re.compile(f"[0-7][{_ALPHABET}]{{25}}")
 _UUID = re.compile(r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}")
 
@@ -20,11 +23,23 @@ NIL = "0" * 26
 
 def new() -> str:
     """A fresh id: 48 bits of milliseconds, then 80 random bits."""
-    return _encode(time.time_ns() // 1_000_000 << 80 | secrets.randbits(80))
+    return _encode(_stamp() << 80 | secrets.randbits(80))
+
+
+def of_call() -> str:
+    """A fresh id of a call. It is told apart from others, and need not be hard to guess."""
+    return _encode(_stamp() << 80 | random.getrandbits(80))
+
+
+def is_canonical(text: str) -> bool:
+    """Whether the text is an id as it is kept."""
+    return _ULID.fullmatch(text) is not None
 
 
 def find(text: str) -> str | None:
     """The canonical spelling of a ULID or UUID in any letter case, or None when the text is neither."""
+    if _ULID.fullmatch(text):
+        return text
     upper = text.upper() if text.isascii() else ""
     if _ULID.fullmatch(upper):
         return upper
@@ -38,6 +53,10 @@ def find_or_nil(text: str) -> str:
     return find(text) or NIL
 
 
+def _stamp() -> int:
+    return time.time_ns() // 1_000_000
+
+
 def to_uuid(ulid: str) -> str:
     """The UUID spelling, lower case."""
     number = 0
@@ -47,4 +66,4 @@ def to_uuid(ulid: str) -> str:
 
 
 def _encode(number: int) -> str:
-    return "".join([_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5)])
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from .record import record
 
 MASK = "******"
 _ASTERISKS = re.compile(r"\*+")
@@ -19,7 +20,7 @@ class OrganizationState(StrEnum):
     DELETED = "deleted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Organization:
     """A tenant. The experimental configuration is the one that may be shown: its secrets are masked."""
 

@@ -6,6 +6,7 @@ A permission is named `resource:action`, singular resource, lower case, words jo
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from . import ids
@@ -64,6 +65,12 @@ class Catalog:
         for source in sources:
             for data in source.get("roles", ()):
                 self._add_role(data)
+        # Keyed by what the roles grant, so it is never stale.
+        self.held_by_roles = lru_cache(maxsize=4096)(self._held_by_roles)
+
+    def _held_by_roles(self, granted: tuple[tuple[str, ...], ...]) -> frozenset[str]:
+        """What a member holds whose roles grant this: that, the implicit permissions, and nothing that the catalog lost."""
+        return self.implicit.union(*granted) & self.all
 
     def _add_role(self, data: Mapping[str, Any]) -> None:
         role_id, granted = ids.find(data["id"]), frozenset(data["permissions"])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from .errors import (
     OrganizationNotAccessible,
@@ -12,6 +13,7 @@ from .errors import (
 )
 from .organizations import Organization, OrganizationState
 from .permissions import Catalog
+from .record import record
 from .roles import MemberRole, Role
 
 
@@ -24,7 +26,7 @@ class PrincipalKind(StrEnum):
     PLATFORM = "platform"  # an operator or an internal service
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Principal:
     """Whoever calls. `permissions` is what the credential narrows to; None narrows nothing.
 
@@ -57,7 +59,7 @@ class Principal:
 OPERATOR = Principal(kind=PrincipalKind.PLATFORM)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Access:
     """What a principal may do in an organization while it is active."""
 
@@ -68,8 +70,7 @@ class Access:
     role_ids: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """A valid credential: who calls, and what they may do in the organization that was asked for. `name` is a person's."""
 
     principal: Principal
@@ -92,11 +93,9 @@ def effective(
         return None
     if principal.user_id and member_role is None:
         return None
-    if member_role is MemberRole.MEMBER:
-        held = catalog.implicit.union(*(role.permissions for role in roles)) & catalog.all
-    else:
-        held = catalog.all
-    return principal.narrows(held)
+    if member_role is not MemberRole.MEMBER:
+        return principal.narrows(catalog.all)
+    return principal.narrows(catalog.held_by_roles(tuple([role.permissions for role in roles])))
 
 
 def access(
@@ -114,7 +113,7 @@ def access(
     return Access(
         organization=organization,
         permissions=held,
-        holds_everything=held >= catalog.all,
+        holds_everything=len(held) == len(catalog.all),
         is_owner=member_role is MemberRole.OWNER,
         role_ids=frozenset(role.id for role in roles),
     )

@@ -1,7 +1,6 @@
 """Who calls: by a bearer credential, or by the certificate of the connection."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
@@ -13,7 +12,7 @@ from ..domain.call import Call
 from ..domain.errors import InvalidCredential, InvalidRequest, MissingCredential
 from ..domain.principal import Known, Level, Principal
 from ..services.credentials import Credentials
-from .interceptor import Interceptor
+from .interceptor import Guard
 from .policy import MethodPolicy
 from .requests import metadata_of, note_change
 
@@ -21,7 +20,7 @@ from .requests import metadata_of, note_change
 Certificates = Callable[[grpc.ServicerContext], Principal | None]
 
 
-class Authentication(Interceptor):
+class Authentication(Guard):
     """Finds out who calls, and what they may do in the organization that the request names."""
 
     def __init__(self, policies: Mapping[str, MethodPolicy], credentials: Credentials, certificates: Certificates) -> None:
@@ -30,8 +29,8 @@ class Authentication(Interceptor):
         self._credentials = credentials
         self._certificates = certificates
 
-    @contextmanager
-    def around(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[None]:
+    def before(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
+        """Raises what a caller who cannot be told is refused with."""
         policy = self._policies[method]
         if policy.requirement.level is not Level.PUBLIC:
             call = calls.current.get()
@@ -45,7 +44,6 @@ class Authentication(Interceptor):
                 if call.organization_id != named:
                     known = self._known(call, context)
             call.caller, call.access = known.principal, known.access
-        yield
 
     def _known(self, call: Call, context: grpc.ServicerContext) -> Known:
         """By bearer credential or by certificate, but not by both."""

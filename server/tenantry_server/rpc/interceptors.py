@@ -37,7 +37,7 @@ from ..store.change import Store
 from ..store.faults import Fault, classify
 from ..store.transactions import remembered
 from .authentication import Authentication, Certificates
-from .interceptor import UNDECODABLE, Handler, Interceptor
+from .interceptor import UNDECODABLE, Guard, Handler, Interceptor
 from .policy import MethodPolicy
 from .requests import call_id, metadata_of, note_change
 from .status import internal, status_of
@@ -151,7 +151,7 @@ class Connection(Interceptor):
             raise
 
 
-class Authorization(Interceptor):
+class Authorization(Guard):
     """Holds the caller to the method's declared policy."""
 
     def __init__(self, policies: Policies, store: Store) -> None:
@@ -159,8 +159,8 @@ class Authorization(Interceptor):
         self._policies = policies
         self._store = store
 
-    @contextmanager
-    def around(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[None]:
+    def before(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
+        """Raises what the caller is refused with."""
         requirement = self._policies[method].requirement
         if requirement.level is not Level.PUBLIC:
             call = calls.current.get()
@@ -171,7 +171,6 @@ class Authorization(Interceptor):
                 except PermissionDenied:
                     if not self._is_repetition(call, len(getattr(request, "items", ()))):
                         raise
-        yield
 
     def _is_repetition(self, call: Call, items: int) -> bool:
         """Whether the change, or one item of the batch, was made before under its request id. A change can cost the caller
@@ -185,14 +184,13 @@ class Authorization(Interceptor):
         return any(answer is not None and answer.fingerprint == call.fingerprint for answer in known)
 
 
-class Validation(Interceptor):
+class Validation(Guard):
     """Holds the request to the rules of its fields."""
 
-    @contextmanager
-    def around(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[None]:
+    def before(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
+        """Raises InvalidRequest."""
         if isinstance(request, Message):
             ensure_valid(request)
-        yield
 
 
 def chain(

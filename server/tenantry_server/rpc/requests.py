@@ -20,7 +20,7 @@ def metadata_of(context: grpc.ServicerContext) -> dict[str, str]:
 
 def call_id(sent: str) -> str:
     """The caller's id for the call, if it is fit to be repeated in logs and answers; else one of ours."""
-    return sent if 8 <= len(sent) <= 64 and sent.isascii() and sent.replace("-", "").isalnum() else ids.new()
+    return sent if 8 <= len(sent) <= 64 and sent.isascii() and sent.replace("-", "").isalnum() else ids.of_call()
 
 
 def note_change(call: Call, request: Message, metadata: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
 """Who may do what: one question, many at once, and why. `permission_lists.py` has the lists."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import NamedTuple, Self, TypeVar
@@ -37,8 +37,7 @@ A = TypeVar("A")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(NamedTuple):
     """Whether a subject holds a permission in an organization, ids as sent; no subject is the caller."""
 
     subject: Subject | None
@@ -99,14 +98,14 @@ class Authorization(Service):
         explanation = explain(catalog, standing, permission, self._own_roles(inquiry, permission, past))
         return Answer(permission in held(catalog, standing), standing.revision, explanation)
 
-    def check_batch(self, call: Call, questions: Sequence[Question | TenantryError]) -> list[Answer | TenantryError]:
+    def check_batch(self, call: Call, questions: Iterable[Question | TenantryError]) -> list[Answer | TenantryError]:
         """Answers each question, or says why not, in their order; one that is wrong already stays as it is.
 
         One statement for each kind of subject; subjects, and what each holds in an organization, are looked at once.
         """
         batch = _Batch(self, call.principal)
         asked = [_attempt(batch.asked, question) for question in questions]
-        batch.found = self.standings(batch.pairs(one for one in asked if isinstance(one, _Asked)))
+        batch.found = self.standings(batch.pairs([one for one in asked if isinstance(one, _Asked)]))
         return [_attempt(batch.answer, one) for one in asked]
 
     def resolve(self, principal: Principal, subject: Subject | None) -> Named:
@@ -146,11 +145,11 @@ class Authorization(Service):
 
 
 class _Asked(NamedTuple):
-    """A question of which it is known whom it is about."""
+    """A question of which it is known whom it is about, and what is to be looked at for it."""
 
     question: Question
     named: Named
-    organization_id: str
+    pair: Pair
 
 
 class _Batch:
@@ -164,31 +163,32 @@ class _Batch:
         self._own = own_key(principal)
         self.found: Mapping[Pair, Standing] = {}
         self._named = cache(lambda subject: _attempt(lambda _: service.resolve(principal, subject), None))
+        self._organization_id = cache(ids.find_or_nil)
         self._sight = cache(self._see)
-        self._holding = cache(lambda named, organization_id: _attempt(lambda _: self._hold(named, organization_id), None))
+        self._holding = cache(lambda named, pair: _attempt(lambda _: self._hold(named, pair), None))
 
     def asked(self, question: Question) -> _Asked:
         """Raises what naming the subject raises."""
-        return _Asked(question, _or_raise(self._named(question.subject)), ids.find_or_nil(question.organization_id))
+        named = _or_raise(self._named(question.subject))
+        return _Asked(question, named, Pair(named.key, self._organization_id(question.organization_id)))
 
-    def pairs(self, asked: Iterable[_Asked]) -> Iterator[Pair]:
+    def pairs(self, asked: Sequence[_Asked]) -> Iterator[Pair]:
         """What is to be looked at: the subjects and, where that tells what may be asked, the caller."""
-        for _, named, organization_id in asked:
-            yield Pair(named.key, organization_id)
-            if self._principal.kind is not PrincipalKind.PLATFORM:
-                yield Pair(self._own, organization_id)
+        yield from (one.pair for one in asked)
+        if self._principal.kind is not PrincipalKind.PLATFORM:
+            yield from (Pair(self._own, organization_id) for organization_id in {one.pair.organization_id for one in asked})
 
     def answer(self, asked: _Asked) -> Answer:
         """Raises PermissionMissing or RevisionNotReached."""
-        return _answer(asked.question, _or_raise(self._holding(asked.named, asked.organization_id)))
+        return _answer(asked.question, _or_raise(self._holding(asked.named, asked.pair)))
 
     def _see(self, organization_id: str) -> Sight | None:
         if self._principal.kind is PrincipalKind.PLATFORM:
             return None
         return sight_of_standing(self._catalog, self.found[Pair(self._own, organization_id)])
 
-    def _hold(self, named: Named, organization_id: str) -> Holding:
-        inquiry = inquire(self._principal, named, organization_id, self._sight(organization_id))
+    def _hold(self, named: Named, pair: Pair) -> Holding:
+        inquiry = inquire(self._principal, named, pair.organization_id, self._sight(pair.organization_id))
         return inquiry.holding(self._catalog, self.found.__getitem__)
 
 

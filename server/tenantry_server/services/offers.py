@@ -11,7 +11,6 @@ from ..domain.membership import Grant, ensure_shared
 from ..domain.principal import Principal
 from ..store.change import Change
 from ..store.queries import invitations as statements
-from ..store.queries import members as member_statements
 from ..store.standings import granter_access
 from ..store.values import milliseconds
 from .assignments import custom_id
@@ -65,13 +64,15 @@ def invite(change: Change, limits: Limits, email: str, grant: Grant, expire_time
 def ensure_may_be_invited(change: Change, limits: Limits, email: str) -> None:
     """Refuses personal organizations, members, and one pending invitation too many; overdue ones make way."""
     ensure_shared(change.organization)
-    organization_id, now = change.organization.id, milliseconds(change.now)
-    if change.database.row(member_statements.BY_EMAIL, organization_id=organization_id, email=email):
+    slots = {"organization_id": change.organization.id, "now": milliseconds(change.now)}
+    found = change.database.one(statements.OBSTACLES, email=email, most=limits.pending_invitations, **slots)
+    if found.member_id is not None:
         raise AlreadyMember(email=email)
-    if change.database.row(statements.PENDING_TO, organization_id=organization_id, email=email, now=now):
+    if found.pending_id is not None:
         raise InvitationPending(email=email)
-    change.database.run(statements.CLOSE_OVERDUE, organization_id=organization_id, now=now)
-    ensure_room(change, limits)
+    if found.overdue:
+        change.database.run(statements.CLOSE_OVERDUE, **slots)
+    _ensure_room(found.pending, limits)
 
 
 def cancel_overtaken(change: Change, email: str) -> Changes:
@@ -88,8 +89,11 @@ def cancel_overtaken(change: Change, email: str) -> Changes:
 
 def ensure_room(change: Change, limits: Limits) -> None:
     """Refuses what would be one pending invitation too many."""
-    now = milliseconds(change.now)
-    pending = change.database.one(statements.COUNT_PENDING, organization_id=change.organization.id, now=now)
+    slots = {"organization_id": change.organization.id, "now": milliseconds(change.now)}
+    _ensure_room(change.database.one(statements.COUNT_PENDING, most=limits.pending_invitations, **slots), limits)
+
+
+def _ensure_room(pending: int, limits: Limits) -> None:
     if pending >= limits.pending_invitations:
         raise LimitExceeded(limit="pending invitations", maximum=str(limits.pending_invitations))
 

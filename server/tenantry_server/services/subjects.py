@@ -1,6 +1,6 @@
 """Whom a question is about: what names a subject becomes what it is looked up by, for callers who may name it."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..domain import ids
 from ..domain.authorization import CHECK, UNKNOWN_CREDENTIAL, SubjectKey, SubjectKind, may_check_anybody
@@ -9,8 +9,7 @@ from ..domain.principal import Principal, PrincipalKind
 from .credentials import Credentials
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Subject(NamedTuple):
     """As a caller names it: by one of these, as sent."""
 
     user_id: str = ""
@@ -18,8 +17,7 @@ class Subject:
     credential: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(NamedTuple):
     """A subject that the caller may name: by what it is looked up, and whether it is the caller."""
 
     key: SubjectKey

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -20,6 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ..domain.errors import DeadlineExceeded
 from .faults import Fault, classify
+from .prepared import Prepared, Result
 from .statements import Statement
 
 T = TypeVar("T")
@@ -44,6 +46,8 @@ _POSTGRES_PARAMETERS: dict[str, Any] = {
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 3,
+    # The driver prepares nothing: it would end what is prepared here along with its own, whenever something is rolled back.
+    "prepare_threshold": None,
 }
 
 # How long a process waits for another that migrates the same file, in seconds.
@@ -53,9 +57,10 @@ _MIGRATION_LOCK = 7_361_746_238
 
 
 class _Thread(threading.local):
-    """What a thread is doing: its transaction's deadline while it has one."""
+    """What a thread is doing: its transaction's deadline while it has one, and what is prepared on its connection."""
 
     deadline: float | None = None
+    prepared: Prepared | None = None
 
 
 class Database(peewee.Database):
@@ -97,7 +102,7 @@ class Database(peewee.Database):
 
     def _fetch(self, text: str, parameters: list[Any]) -> list[Any]:
         with self.reading():
-            return list(self.execute_sql(text, parameters).fetchall())
+            return self.executed(text, parameters).rows
 
     def row(self, statement: Statement[T], **values: Any) -> T | None:
         """The first row of a statement, or None."""
@@ -112,7 +117,12 @@ class Database(peewee.Database):
         """How many rows a statement changed."""
         text, parameters = statement.sql(self, values)
         with self.reading():
-            return int(self.execute_sql(text, parameters).rowcount)
+            return self.executed(text, parameters).rowcount
+
+    def executed(self, text: str, parameters: list[Any]) -> Result:
+        """What comes of a statement that will be executed often. Peewee's query hooks hear of it."""
+        cursor = self.execute_sql(text, parameters)
+        return Result(cursor.fetchall() if cursor.description else [], cursor.rowcount)
 
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc]  # the engine class has it
@@ -145,7 +155,8 @@ class SqliteDatabase(Database, peewee.SqliteDatabase):
         super().__init__(str(path), pragmas=_SQLITE_PRAGMAS, timeout=5, check_same_thread=False, cached_statements=256)
         self._statements = threading.Lock()
         self._writers = threading.Lock()
-        self._file = path.with_name(path.name + ".lock")
+        self._path = path.with_name(path.name + ".lock")
+        self._file: TextIOWrapper | None = None
 
     def reading(self) -> AbstractContextManager[Any]:
         return self._statements
@@ -155,11 +166,23 @@ class SqliteDatabase(Database, peewee.SqliteDatabase):
         if not self._writers.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise DeadlineExceeded
         try:
-            with super().writing(deadline), self._file.open("a") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                yield
+            if self._file is None:
+                self._file = self._path.open("a")
+            with super().writing(deadline):
+                fcntl.flock(self._file, fcntl.LOCK_EX)
+                try:
+                    yield
+                finally:
+                    fcntl.flock(self._file, fcntl.LOCK_UN)
         finally:
             self._writers.release()
+
+    def shut_down(self) -> None:
+        super().shut_down()
+        with self._writers:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
 
     def migrating(self) -> AbstractContextManager[Any]:
         return self.writing(time.monotonic() + _LONGEST_MIGRATION)
@@ -169,10 +192,23 @@ class SqliteDatabase(Database, peewee.SqliteDatabase):
 
 
 class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
-    """PostgreSQL through psycopg 3, which prepares constant SQL by itself."""
+    """PostgreSQL through psycopg 3; statements are prepared on each connection."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url, **_POSTGRES_PARAMETERS)
+
+    def executed(self, text: str, parameters: list[Any]) -> Result:
+        if self.query_hooks:
+            return super().executed(text, parameters)
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+            return self._prepared().execute(text, parameters)
+
+    def _prepared(self) -> Prepared:
+        connection = self.connection()
+        prepared = self._thread.prepared
+        if prepared is None or prepared.connection is not connection:
+            prepared = self._thread.prepared = Prepared(connection)
+        return prepared
 
     @contextmanager
     def migrating(self) -> Iterator[None]:
@@ -189,7 +225,19 @@ class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
         # Who waits for a lock waits until the call's deadline; unlike a statement, a commit is never cut short by it.
         left = max(1, int((self._thread.deadline - time.monotonic()) * 1000))
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
-            self.cursor().execute(f"BEGIN; SET LOCAL lock_timeout = {left}", prepare=False)
+            self._prepared().command(b"BEGIN; SET LOCAL lock_timeout = %d" % left)
+
+    def commit(self) -> None:
+        self._end(b"COMMIT")
+
+    def rollback(self) -> None:
+        self._end(b"ROLLBACK")
+
+    def _end(self, command: bytes) -> None:
+        if self.is_closed():  # another connection would end nothing, and succeed
+            raise peewee.InterfaceError("the connection was closed before the end of the transaction")
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+            self._prepared().command(command)
 
 
 def open_database(url: str) -> Database:

@@ -102,7 +102,7 @@ class Statement(Generic[T]):
 
     def __init__(self, build: Build, make: Callable[[Row], T]) -> None:
         self._build = build
-        self._compiled: dict[str, tuple[str, list[Any]]] = {}
+        self._compiled: dict[str, _Compiled] = {}
         self.make = make
 
     def sql(self, database: peewee.Database, values: dict[str, Any]) -> tuple[str, list[Any]]:
@@ -110,12 +110,28 @@ class Statement(Generic[T]):
         compiled = self._compiled.get(database.param)
         if compiled is None:
             built = self._build.build(database) if isinstance(self._build, PerEngine) else self._build()
-            compiled = self._compiled[database.param] = database.get_sql_context().sql(built).query()
-        return compiled[0], [_given(place, values) for place in compiled[1]]
+            compiled = self._compiled[database.param] = _Compiled(*database.get_sql_context().sql(built).query())
+        return compiled.text, compiled.given(values)
+
+
+class _Compiled:
+    """The text of a statement, and what stands at each place of its parameters."""
+
+    def __init__(self, text: str, places: list[Any]) -> None:
+        self.text = text
+        self._places = places
+        # Most statements have slots alone, whose values are taken as they are.
+        self._names = [str(place) for place in places if isinstance(place, _Parameter) and place.adapt is None]
+        self._is_plain = len(self._names) == len(places)
+
+    def given(self, values: dict[str, Any]) -> list[Any]:
+        """The parameters: a slot's value, or what the statement says itself. Raises KeyError when a value is missing."""
+        if self._is_plain:
+            return [values[name] for name in self._names]
+        return [_given(place, values) for place in self._places]
 
 
 def _given(place: Any, values: dict[str, Any]) -> Any:
-    """What stands at a place of the compiled parameters: a slot's value, or what the statement says itself."""
     if not isinstance(place, _Parameter):
         return place
     return values[place] if place.adapt is None else place.adapt(values[place])

@@ -25,6 +25,9 @@ class Pair(NamedTuple):
     organization_id: str
 
 
+# A look-up each, where an enumeration's own would call several functions.
+_STATES: dict[str | None, OrganizationState | None] = {None: None, **{state.value: state for state in OrganizationState}}
+_MEMBER_ROLES = {role.value: role for role in MemberRole}
 _KINDS = {TokenKind.ORGANIZATION.value: PrincipalKind.ORGANIZATION, TokenKind.PLATFORM.value: PrincipalKind.PLATFORM}
 
 
@@ -33,7 +36,7 @@ def standings(database: Database, catalog: Catalog, pairs: Iterable[Pair], now: 
     by_kind: defaultdict[SubjectKind, list[Pair]] = defaultdict(list)
     for pair in dict.fromkeys(pairs):
         by_kind[pair.subject.kind].append(pair)
-    roles = _Roles(catalog)
+    roles, moment = _Roles(catalog), milliseconds(now)
     found: dict[Pair, Standing] = {}
     for kind, asked in by_kind.items():
         slots = [(*pair.subject.parts, pair.organization_id) for pair in asked]
@@ -41,7 +44,7 @@ def standings(database: Database, catalog: Catalog, pairs: Iterable[Pair], now: 
         for row in database.rows(statements.STANDINGS[kind], asked=slots):
             rows[row[0]].append(row)
         for number, pair in enumerate(asked, 1):
-            found[pair] = _standing(pair.organization_id, rows[number], roles, milliseconds(now))
+            found[pair] = _standing(pair.organization_id, rows[number], roles, moment)
     return found
 
 
@@ -54,7 +57,7 @@ class _Roles:
 
     def of(self, rows: Iterable[Row]) -> tuple[Role, ...]:
         """The roles that a standing's rows name."""
-        return tuple(role for row in rows if row[13] is not None and (role := self._role(*row[13:16])))
+        return tuple([role for row in rows if row[13] is not None and (role := self._role(*row[13:16]))])
 
     def _role(self, role_id: str, name: str | None, permissions: str | None) -> Role | None:
         if permissions is None or name is None:
@@ -74,12 +77,12 @@ def _standing(organization_id: str, rows: list[Row], roles: _Roles, now: int) ->
     return Standing(
         organization_id=organization_id,
         principal=None if user_id is None else _principal(rows[0]),
-        state=None if state is None else OrganizationState(state),
+        state=_STATES[state],
         revision=revision or 0,
         token_expired=expires is not None and expires <= now,
         secret_expired=secret_expires is not None and secret_expires <= now,
         excluded=excluded is not None,
-        member_role=MemberRole(role) if is_member else None,
+        member_role=_MEMBER_ROLES[role] if is_member else None,
         roles=roles.of(rows) if is_member else (),
     )
 

@@ -1,20 +1,21 @@
 """How values are kept: instants as milliseconds since 1970 (UTC), sets of permissions as words."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 
-_EPOCH = datetime.fromtimestamp(0, UTC)
+from ..domain.clock import EPOCH
+
 _MILLISECOND = timedelta(milliseconds=1)
 
 
 def milliseconds(instant: datetime) -> int:
     """An instant as it is kept."""
-    return (instant - _EPOCH) // _MILLISECOND
+    return (instant - EPOCH) // _MILLISECOND
 
 
 def instant(kept: int) -> datetime:
     """A kept instant."""
-    return _EPOCH + timedelta(milliseconds=kept)
+    return EPOCH + timedelta(milliseconds=kept)
 
 
 def instant_or_none(kept: int | None) -> datetime | None:

@@ -58,10 +58,11 @@ def standing(rows: list[Row], *, digest: str = "") -> Standing | None:
         digest=digest,
     )
     roles = tuple((row[-2], None if row[-1] is None else words(row[-1])) for row in rows if row[-2] is not None)
-    member_role = MemberRole(role) if role else None
+    member_role = _MEMBER_ROLES[role] if role else None
     return Standing(principal, end, organization, excluded is not None, member_role, roles, name or "")
 
 
+_MEMBER_ROLES = {role.value: role for role in MemberRole}
 _KINDS = {TokenKind.ORGANIZATION.value: PrincipalKind.ORGANIZATION, TokenKind.PLATFORM.value: PrincipalKind.PLATFORM}
 
 

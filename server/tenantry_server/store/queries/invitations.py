@@ -1,9 +1,9 @@
 """Statements about invitations and the roles they offer."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
-from peewee import JOIN, fn
+from peewee import JOIN, SQL, Select, fn
 
 from ...domain.invitations import Invitation, InvitationState
 from ...domain.roles import MemberRole, Role
@@ -132,16 +132,43 @@ MY_ASSIGNMENTS = Statement(
     ),
     members.assignment,
 )
-COUNT_PENDING = value(
-    lambda: Table.select(fn.COUNT(Table.id)).where((Table.organization_id == Slot("organization_id")) & _OPEN())
+
+
+class Obstacles(NamedTuple):
+    """What may stand in the way of an invitation to an address: a member who has it, the id of a pending invitation to it, how
+    many of the organization are pending (counted up to `most`), and whether some have run out that are still kept as pending.
+    """
+
+    member_id: str | None
+    pending_id: str | None
+    pending: int
+    overdue: bool
+
+
+def _here() -> Any:
+    return Table.organization_id == Slot("organization_id")
+
+
+def _pending_to() -> Any:
+    return Table.select(Table.id).where(_here() & (Table.email == Slot("email")) & _OPEN()).limit(1)
+
+
+def _pending() -> Any:
+    """How many there are, up to a number that is enough to know."""
+    some = Table.select(Table.id).where(_here() & _OPEN()).limit(Slot("most")).alias("some")
+    return Select((some,), (fn.COUNT(some.c.id),))
+
+
+def _overdue() -> Any:
+    return fn.EXISTS(Table.select(SQL("1")).where(_here() & _OVERDUE()))
+
+
+OBSTACLES = Statement(
+    lambda: Select((), (members.by_email(), _pending_to(), _pending(), _overdue())),
+    lambda row: Obstacles(row[0], row[1], row[2], bool(row[3])),
 )
-PENDING_TO = value(
-    lambda: (
-        Table.select(Table.id)
-        .where((Table.organization_id == Slot("organization_id")) & (Table.email == Slot("email")) & _OPEN())
-        .limit(1)
-    )
-)
+COUNT_PENDING = value(_pending)
+PENDING_TO = value(_pending_to)
 CANCEL = changing(
     lambda: Table.update(
         {

@@ -1,6 +1,7 @@
 """Statements about members and the roles assigned to them."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from peewee import JOIN, fn
 
@@ -87,8 +88,11 @@ OWNERS = value(
         (Table.organization_id == Slot("organization_id")) & (Table.role == constant(MemberRole.OWNER))
     )
 )
-BY_EMAIL = value(
-    lambda: (
+
+
+def by_email() -> Any:
+    """The member who has an address."""
+    return (
         Table.select(Table.user_id)
         .where(
             (Table.organization_id == Slot("organization_id"))
@@ -96,7 +100,8 @@ BY_EMAIL = value(
         )
         .limit(1)
     )
-)
+
+
 INSERT = changing(
     lambda: Table.insert(
         {

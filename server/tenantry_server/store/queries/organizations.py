@@ -30,6 +30,9 @@ COLUMNS = (
 )
 
 
+_STATES = {state.value: state for state in OrganizationState}
+
+
 def record(row: Row) -> Organization:
     """The record of a row of COLUMNS, its secrets masked."""
     (id_, name, slug, personal, state, creator, region, egress, config, revision, created, updated, deleted, purged) = row
@@ -38,7 +41,7 @@ def record(row: Row) -> Organization:
         name=name,
         slug=slug,
         personal=bool(personal),
-        state=OrganizationState(state),
+        state=_STATES[state],
         creator_user_id=creator,
         default_region_id=region,
         limited_network_egress=bool(egress),
