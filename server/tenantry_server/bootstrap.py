@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from tenantry.envoy import external_auth_pb2, external_auth_pb2_grpc
 from tenantry.rest.daytona.v1 import api_key_service_pb2 as daytona_api_key_pb2
 from tenantry.rest.daytona.v1 import api_key_service_pb2_grpc as daytona_api_key_grpc
 from tenantry.rest.daytona.v1 import invitation_service_pb2 as daytona_invitation_pb2
@@ -53,6 +54,7 @@ from tenantry.v1 import (
 
 from . import tls
 from .domain.certificates import Principals
+from .envoy.servicer import AuthorizationServicer as EnvoyAuthorization
 from .oidc.verifier import Verifier
 from .rest.daytona import errors as daytona_errors
 from .rest.daytona.api_keys import ApiKeysServicer as DaytonaApiKeys
@@ -79,6 +81,7 @@ from .rpc.organizations import OrganizationsServicer
 from .rpc.platform_tokens import PlatformTokensServicer
 from .rpc.roles import RolesServicer
 from .rpc.users import UsersServicer
+from .services.admission import Admission
 from .services.credentials import Credentials
 from .services.last_used import LastUsed
 from .services.permission_lists import PermissionLists
@@ -137,6 +140,11 @@ _SERVICERS: tuple[tuple[ModuleType, Callable[[Any, grpc.Server], None], Callable
         authorization_service_pb2,
         authorization_service_pb2_grpc.add_AuthorizationServiceServicer_to_server,
         lambda services: AuthorizationServicer(services.authorization, PermissionLists(services.authorization)),
+    ),
+    (
+        external_auth_pb2,
+        external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
+        lambda services: EnvoyAuthorization(Admission(services.authorization)),
     ),
     (
         user_service_pb2,

@@ -12,6 +12,7 @@ from support.deployment import Deployment
 from support.engines import ENGINES
 from support.gateway import Front, fronting
 from support.http import Http
+from support.protected import Protected, protecting
 from support.world import World
 
 
@@ -36,6 +37,25 @@ def front_of(
 def gateway(deployment: Deployment, front_of: Callable[[Deployment], Front]) -> Front:
     """The gateway in front of the shared server of an engine."""
     return front_of(deployment)
+
+
+@pytest.fixture(scope="session")
+def _guards() -> Iterator[Callable[[int], Protected]]:
+    running: dict[int, Protected] = {}
+    with ExitStack() as stack:
+
+        def guard(port: int) -> Protected:
+            if port not in running:
+                running[port] = stack.enter_context(protecting(port))
+            return running[port]
+
+        yield guard
+
+
+@pytest.fixture
+def guarded(edge: Scene, _guards: Callable[[int], Protected]) -> Protected:
+    """Somebody else's services behind gateway/protect.yaml, which asks the server of the scene."""
+    return _guards(edge.world.deployment.server.port)
 
 
 @pytest.fixture

@@ -78,7 +78,12 @@ _SPECIAL: dict[str, Callable[[Objects], str]] = {
     "tenantry.rest.dotenv.v1.AddMemberRequest.role": lambda objects: "developer",
 }
 # Plain messages that a request is good without.
-_OPTIONAL = {"google.protobuf.Timestamp", "google.protobuf.Value", "tenantry.v1.Subject"}
+_OPTIONAL = {
+    "google.protobuf.Timestamp",
+    "google.protobuf.Value",
+    "tenantry.v1.Subject",
+    "envoy.service.auth.v3.AttributeContext",
+}
 
 
 def build(method: MethodDescriptor, objects: Objects, *, validate_only: bool = False, request_id: str = "") -> Any:
