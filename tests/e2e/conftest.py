@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from e2e.questions import Questions
 from e2e.scene import Scene
 from support.deployment import Deployment
 from support.engines import ENGINES
@@ -79,3 +80,15 @@ def edge(_shared: Callable[[str], Deployment], front_of: Callable[[Deployment], 
     front = front_of(deployment)
     with front.http() as client:
         yield Scene(World(deployment), client, front)
+
+
+@pytest.fixture
+def questions(scene: Scene) -> Questions:
+    """Questions on every engine."""
+    return Questions(scene)
+
+
+@pytest.fixture
+def pdp(edge: Scene) -> Questions:
+    """Questions about what the gateway does, on one engine."""
+    return Questions(edge)
