@@ -49,8 +49,9 @@ _OVERWRITE = pb.OVERWRITE_IF_EXISTS_OR_ADD
 _OK = status_pb2.Status(code=grpc.StatusCode.OK.value[0])
 
 
+@lru_cache(maxsize=1024)
 def passed(admitted: Admitted, *, forwards_credential: bool) -> pb.CheckResponse:
-    """The request passes, as that of its caller."""
+    """The request passes, as that of its caller. What is kept is the form that this takes, and never that it does."""
     told = {**_caller(admitted.principal), ORGANIZATION: admitted.organization_id}
     if admitted.organization_id:
         told |= {PERMISSIONS: _words(admitted.permissions), REVISION: str(admitted.revision)}
