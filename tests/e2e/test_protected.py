@@ -7,41 +7,17 @@ from typing import Any
 
 import grpc
 import pytest
+from e2e.guarded import call, came_through, refused, sandboxes
 from e2e.scene import Scene
-from support.http import Answer, exchange
+from support.http import exchange
 from support.passing import CREDENTIAL, KIND, ORGANIZATION, PERMISSIONS, PRINCIPAL, REVISION, TOLD, USER
 from support.protected import REPORTS, Protected, manager, protecting
+from support.rpc import refused as read_refusal
 from support.world import AUDITOR, DEVELOPER
 
 from tenantry_server.domain import ids
 
 STATUS, ME, VOLUMES = "/status", "/v1/me", "/v1/volumes"
-
-
-def sandboxes(organization: Any, rest: str = "") -> str:
-    return f"/v1/organizations/{getattr(organization, 'id', organization)}/sandboxes{rest}"
-
-
-def call(guarded: Protected, token: str, verb: str, path: str, **headers: str) -> Answer:
-    with guarded.http(token) as http:
-        return http.call(verb, path, **headers)
-
-
-def came_through(guarded: Protected, answer: Answer, line: str) -> dict[str, str]:
-    """The headers of a request that the service saw last."""
-    assert answer.status == 200
-    assert guarded.seen.requests[-1][0] == line
-    return guarded.seen.last
-
-
-def refused(guarded: Protected, token: str, verb: str, path: str, **headers: str) -> tuple[int, str, str]:
-    """How a request is refused, of which the service sees nothing: status, reason and detail."""
-    before = len(guarded.seen.requests)
-    answer = call(guarded, token, verb, path, **headers)
-    assert len(guarded.seen.requests) == before
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.body["status"] == answer.status
-    return answer.status, answer.body.get("reason", ""), answer.body["detail"]
 
 
 # -- http --------------------------------------------------------------------------------------------------------------
@@ -161,6 +137,26 @@ def test_a_claim_that_is_repeated_split_or_called_hop_by_hop_has_no_effect(edge:
     assert "sandbox:write" not in guarded.seen.last[PERMISSIONS].split(",")
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("X-HTTP-Method-Override", "POST"),
+        ("X-HTTP-Method", "POST"),
+        ("X-Method-Override", "POST"),
+        ("X-Original-URL", "/v1/organizations/other/sandboxes"),
+        ("X-Rewrite-URL", "/v1/organizations/other/sandboxes"),
+        ("X-Original-Method", "POST"),
+    ],
+)
+def test_what_would_make_another_request_of_it_behind_envoy_is_taken_out(
+    edge: Scene, guarded: Protected, name: str, value: str
+) -> None:
+    path = sandboxes(edge.organization)
+    with guarded.http(edge.member.token) as http:
+        headers = came_through(guarded, http.send("GET", path, None, {name: value}), f"GET {path}")
+    assert value not in headers.values()
+
+
 def test_control_where_nothing_is_taken_out_claims_come_through(edge: Scene) -> None:
     def believing(config: Any) -> None:
         del manager(config)["early_header_mutation_extensions"]
@@ -208,6 +204,19 @@ def test_grpc_clients_are_refused_with_a_status(edge: Scene, guarded: Protected)
         if code is unauthenticated:
             assert "'www-authenticate'" in str(error.value.trailing_metadata())
     assert len(guarded.seen.requests) == before
+
+
+def test_a_grpc_refusal_has_its_reason_in_its_details(edge: Scene, guarded: Protected) -> None:
+    with pytest.raises(grpc.RpcError) as error:
+        guarded.report(edge.member.token, ("x-organization-id", edge.organization.id))
+    wanted = (grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING", {"permissions": "audit-log:read"})
+    assert read_refusal(error.value).seen == wanted
+
+
+def test_the_public_gateway_does_not_take_envoys_questions(edge: Scene) -> None:
+    with grpc.insecure_channel(edge.gateway.address) as channel, pytest.raises(grpc.RpcError) as error:
+        channel.unary_unary("/envoy.service.auth.v3.Authorization/Check", bytes, bytes)(b"", timeout=20)
+    assert error.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 def test_the_readable_refusal_is_json_that_says_what_the_api_would(edge: Scene, guarded: Protected) -> None:

@@ -5,11 +5,13 @@ A refusal is application/problem+json (RFC 9457) with the fact's reason and meta
 {"title", "status", "detail", "reason", "metadata"}
 """
 
+import base64
 import json
 from collections.abc import Iterable
 from functools import lru_cache
 from http import HTTPStatus
 
+import google.rpc.error_details_pb2 as error_details_pb2
 import google.rpc.status_pb2 as status_pb2
 import grpc
 
@@ -74,6 +76,8 @@ def refused(error: TenantryError, *, is_grpc: bool) -> pb.CheckResponse:
         headers["www-authenticate"] = 'Bearer error="invalid_token"' if is_bad else "Bearer"
     if isinstance(error, errors.Unavailable):
         headers["retry-after"] = "1"
+    if is_grpc:
+        headers["grpc-status-details-bin"] = _details(error, _CODES[status])
     return _denied(status, error.message, more, headers, is_grpc=is_grpc)
 
 
@@ -113,6 +117,14 @@ def _denied(
         headers = headers | {"content-type": "application/problem+json", "cache-control": "no-store"}
     denied = pb.DeniedHttpResponse(status=pb.HttpStatus(code=status), headers=_headers(headers), body=body)
     return pb.CheckResponse(status=status_pb2.Status(code=code.value[0], message=detail), denied_response=denied)
+
+
+def _details(error: TenantryError, code: grpc.StatusCode) -> str:
+    """The rich status of gRPC, as its header spells what is binary."""
+    status = status_pb2.Status(code=code.value[0], message=error.message)
+    info = error_details_pb2.ErrorInfo(reason=error.reason, domain=errors.DOMAIN, metadata=error.metadata)
+    status.details.add().Pack(info)
+    return base64.b64encode(status.SerializeToString()).decode().rstrip("=")
 
 
 def _headers(headers: dict[str, str]) -> Iterable[pb.HeaderValueOption]:
