@@ -47,6 +47,17 @@ def test_nothing_passes_while_tenantry_is_down(edge: Scene) -> None:
             assert reported(guarded, edge) is grpc.StatusCode.UNAVAILABLE
 
 
+def test_control_an_envoy_that_is_told_to_let_pass_does(edge: Scene) -> None:
+    def trusting(config: Json) -> None:
+        manager(config)["http_filters"][0]["typed_config"]["failure_mode_allow"] = True
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        with protecting(silent.getsockname()[1], trusting) as guarded, guarded.http() as http:
+            assert http.get(f"/v1/organizations/{edge.organization.id}/sandboxes").status == 200
+            assert len(guarded.seen.requests) == 1
+
+
 @pytest.mark.parametrize("error", [peewee.OperationalError("server closed"), RuntimeError("a secret of the inside")], ids=repr)
 def test_nothing_passes_when_tenantry_fails(
     edge: Scene, guarded: Protected, monkeypatch: pytest.MonkeyPatch, error: Exception

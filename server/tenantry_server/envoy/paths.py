@@ -18,6 +18,10 @@ _BROKEN = re.compile(r"%(?![0-9A-Fa-f]{2})|[^!-~]|[\\#?]")
 _NEEDLESS = re.compile(r"%(?:4[1-9A-Fa-f]|5[0-9AaFf]|6[1-9A-Fa-f]|7[0-9AaEe]|3[0-9]|2[DdEe])")
 
 
+# How often anything may be decoded at most; what goes on after that is meant to cost, or to confuse.
+_MOST_LAYERS = 4
+
+
 def ensure_normal(path: str) -> None:
     """Raises InvalidRequest unless the path, without its query, is in normal form."""
     if path and _PLAIN.fullmatch(path):
@@ -30,7 +34,7 @@ def ensure_normal(path: str) -> None:
 
 def _ensure_plain(segment: str) -> None:
     """A segment stays one, and means no other, however often it is decoded."""
-    while True:
+    for _ in range(_MOST_LAYERS):
         if segment.partition(";")[0] in (".", "..") or any(_is_separator(character) for character in segment):
             raise _refusal()
         try:
@@ -40,6 +44,7 @@ def _ensure_plain(segment: str) -> None:
         if decoded == segment:
             return
         segment = decoded
+    raise _refusal()
 
 
 def _is_separator(character: str) -> bool:
