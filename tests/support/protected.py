@@ -73,6 +73,7 @@ class _Protecting(Gateway):
 
     def _config(self, folder: Path) -> Json:
         config: Json = yaml.safe_load(CONFIG.read_bytes())
+        _be_patient(config)
         self._change(config)
         config["admin"]["address"]["pipe"]["path"] = str(folder / "admin.sock")
         config["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] = 0
@@ -80,6 +81,15 @@ class _Protecting(Gateway):
             endpoint = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
             endpoint["address"]["socket_address"]["port_value"] = self._ports[cluster["name"]]
         return config
+
+
+def _be_patient(config: Json) -> None:
+    """The example on a machine that is busy with other things."""
+    manager(config)["http_filters"][0]["typed_config"]["grpc_service"]["timeout"] = "20s"
+    for cluster in config["static_resources"]["clusters"]:
+        cluster["connect_timeout"] = "20s"
+        for probe in cluster.get("health_checks", ()):
+            probe["timeout"] = "20s"
 
 
 @dataclass
