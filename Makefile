@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 
 PROTOS = $(shell cd proto && find tenantry -name '*.proto' | LC_ALL=C sort)
+# What the gateway serves: what it asks others is no path of its own.
+SERVED = $(filter-out tenantry/envoy/%,$(PROTOS))
 DETAILS := google/rpc/status.proto google/rpc/error_details.proto
 PROTOC = python -m grpc_tools.protoc -Iproto -Iproto/third_party
 GENERATED := clients/python/src
@@ -45,11 +47,11 @@ locks: $(VENV)/.dev ## Pin the newest allowed versions of every dependency again
 
 .PHONY: proto
 proto: $(VENV)/.dev ## Generate the Python API package and the descriptor set from proto/
-	rm -rf $(GENERATED)/tenantry/{policy,v1,rest} $(GENERATED)/buf
+	rm -rf $(GENERATED)/tenantry/{envoy,policy,rest,v1} $(GENERATED)/buf
 	$(PROTOC) --python_out=$(GENERATED) --grpc_python_out=$(GENERATED) \
 	  --mypy_out=quiet:$(GENERATED) --mypy_grpc_out=quiet:$(GENERATED) $(PROTOS)
 	$(PROTOC) --python_out=$(GENERATED) buf/validate/validate.proto
-	$(PROTOC) --include_imports --descriptor_set_out=gateway/tenantry.binpb $(PROTOS) $(DETAILS)
+	$(PROTOC) --include_imports --descriptor_set_out=gateway/tenantry.binpb $(SERVED) $(DETAILS)
 
 .PHONY: gateway
 gateway: $(VENV)/.dev ## Render gateway/envoy.yaml from the descriptor set

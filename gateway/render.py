@@ -15,7 +15,19 @@ from string import Template
 import yaml
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from methods import Binding, Json, Refused, Rpc, read
-from replies import ANSWERS, GRPC, HEALTH, MAX_REQUEST_BYTES, TIME, answers_for_lua, mappers, present
+from replies import (
+    ANSWERS,
+    DIALECTS,
+    DISCOVERY,
+    ENDPOINTS,
+    GRPC,
+    HEALTH,
+    MAX_REQUEST_BYTES,
+    TIME,
+    answers_for_lua,
+    mappers,
+    present,
+)
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -42,6 +54,7 @@ def routes(rpcs: list[Rpc]) -> list[Json]:
         *({"match": {"prefix": f"/grpc.{name}.", "headers": [GRPC]}, "route": UNLIMITED} for name in ("health", "reflection")),
         direct(404, {"prefix": "/", "headers": [GRPC]}),
         *(route for shape in sorted({binding.shape for binding in bindings}) for route in path_routes(shape, bindings)),
+        *(discovery_routes() if endpoints(rpcs) else []),
         direct(404, {"prefix": "/"}),
     ]
 
@@ -61,11 +74,24 @@ def path_routes(shape: str, bindings: list[Binding]) -> list[Json]:
     path = {"safe_regex": {"regex": re.escape(shape).replace(r"\{\}", "[^/]+") + "/?"}}
     verbs = sorted({binding.verb for binding in bindings})
     with_body = sorted({binding.verb for binding in bindings if binding.body})
+    refusal = next(dialect.not_json for dialect in DIALECTS.values() if shape.startswith(dialect.prefix))
     return [
-        *([direct(415, {**path, "headers": [one_of(with_body), *NOT_JSON]})] if with_body else []),
+        *([direct(refusal, {**path, "headers": [one_of(with_body), *NOT_JSON]})] if with_body else []),
         {"match": {**path, "headers": [one_of(verbs)]}, "route": LIMITED},
         direct(405, path, allow=", ".join(verbs)),
     ]
+
+
+def endpoints(rpcs: list[Rpc]) -> dict[str, str]:
+    """The paths that AuthZEN's metadata tells of, those of methods that there are."""
+    paths = {rpc.path: rpc.bindings[0].template for rpc in rpcs if rpc.bindings}
+    return {name: paths[method] for name, method in ENDPOINTS.items() if method in paths}
+
+
+def discovery_routes() -> list[Json]:
+    """The routes of AuthZEN's metadata, whose body is formed by the first mapper that fits."""
+    found = direct(404, {"path": DISCOVERY, "headers": [one_of(["GET", "HEAD"])]}, **{"cache-control": "no-store"})
+    return [found | {"direct_response": {"status": 200}}, direct(405, {"path": DISCOVERY}, allow="GET, HEAD")]
 
 
 def one_of(verbs: list[str]) -> Json:
@@ -222,7 +248,7 @@ def render(descriptors: FileDescriptorSet) -> str:
     bound = [(rpc, binding) for rpc in rpcs for binding in rpc.bindings]
     values = {
         "routes": routes(rpcs),
-        "mappers": mappers(),
+        "mappers": mappers(endpoints(rpcs)),
         "answers": answers_for_lua(),
         "services": sorted({rpc.path.split("/")[1] for rpc, _ in bound}),
         "variables": sorted(

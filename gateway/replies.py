@@ -1,6 +1,7 @@
 """What is answered when no method answers: the dialects' error bodies, and what Envoy says in them."""
 
 import json
+import re
 from typing import Any, NamedTuple
 
 Json = dict[str, Any]
@@ -19,15 +20,19 @@ class Answer(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """A family of REST paths: its prefix, its error body, and its answer to malformed JSON where that is another."""
+    """A family of REST paths: its prefix, its error body, its answer to malformed JSON where that is another, and its status
+    for a body that is not said to be JSON.
+    """
 
     prefix: str
     error: Json
     malformed: tuple[int, Json] | None = None
+    not_json: int = 415
 
 
 # By package: tenantry.rest.<name>. The first whose prefix fits a path speaks for it, and the last for all other paths.
 DIALECTS = {
+    "authzen": Dialect("/access/v1/", {"status": "{status}", "message": "{message}"}, not_json=400),
     "dotenv": Dialect(
         "/api/v1/",
         {"error": "{code}", "message": "{message}"},
@@ -62,6 +67,15 @@ ANSWERS = {
 # Envoy's words for what it alone knows.
 PATH, TIME = "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%", "%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%"
 DETAIL = "%LOCAL_REPLY_BODY%"
+# Where Envoy was reached, as the client knows it.
+BASE = "%REQ(X-FORWARDED-PROTO)%://%REQ(:AUTHORITY)%"
+
+# AuthZEN's metadata: where it is, and which method is at which endpoint.
+DISCOVERY = "/.well-known/authzen-configuration"
+ENDPOINTS = {
+    "access_evaluation_endpoint": "/tenantry.rest.authzen.v1.AccessService/Evaluate",
+    "access_evaluations_endpoint": "/tenantry.rest.authzen.v1.AccessService/EvaluateMany",
+}
 
 
 def filled(body: Json, status: int, **words: str) -> Json:
@@ -80,8 +94,8 @@ def answers_for_lua() -> Json:
     }
 
 
-def mappers() -> list[Json]:
-    """The bodies of what Envoy answers itself, first match first."""
+def mappers(endpoints: dict[str, str]) -> list[Json]:
+    """The bodies of what Envoy answers itself, first match first; `endpoints` are the paths in AuthZEN's metadata."""
     transcoded = on(present("x-envoy-original-path"))
     native, health = [on(GRPC), on(present("x-envoy-original-path") | {"invert_match": True})], on(HEALTH)
     found = [
@@ -90,6 +104,10 @@ def mappers() -> list[Json]:
         mapper([health, status_is("EQ", 200)], json_format={"status": "ok"}),
         mapper([health], json_format={"status": "unavailable"}),
     ]
+    if endpoints:
+        metadata = {"policy_decision_point": BASE} | {name: BASE + path for name, path in endpoints.items()}
+        at = on({"name": ":path", "string_match": {"safe_regex": {"regex": re.escape(DISCOVERY) + r"(\?.*)?"}}})
+        found.append(mapper([at, status_is("EQ", 200)], json_format=metadata))
     for dialect in DIALECTS.values():
         mine = [] if dialect is [*DIALECTS.values()][-1] else [under(dialect.prefix)]
         # Only what has been found a method is refused for its body, and only then is Envoy's reason worth telling.

@@ -10,6 +10,9 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from tenantry.envoy import external_auth_pb2, external_auth_pb2_grpc
+from tenantry.rest.authzen.v1 import access_service_pb2 as authzen_access_pb2
+from tenantry.rest.authzen.v1 import access_service_pb2_grpc as authzen_access_grpc
 from tenantry.rest.daytona.v1 import api_key_service_pb2 as daytona_api_key_pb2
 from tenantry.rest.daytona.v1 import api_key_service_pb2_grpc as daytona_api_key_grpc
 from tenantry.rest.daytona.v1 import invitation_service_pb2 as daytona_invitation_pb2
@@ -53,7 +56,10 @@ from tenantry.v1 import (
 
 from . import tls
 from .domain.certificates import Principals
+from .envoy.servicer import AuthorizationServicer as EnvoyAuthorization
 from .oidc.verifier import Verifier
+from .rest.authzen import errors as authzen_errors
+from .rest.authzen.access import AccessServicer as AuthzenAccess
 from .rest.daytona import errors as daytona_errors
 from .rest.daytona.api_keys import ApiKeysServicer as DaytonaApiKeys
 from .rest.daytona.invitations import InvitationsServicer as DaytonaInvitations
@@ -79,6 +85,7 @@ from .rpc.organizations import OrganizationsServicer
 from .rpc.platform_tokens import PlatformTokensServicer
 from .rpc.roles import RolesServicer
 from .rpc.users import UsersServicer
+from .services.admission import Admission
 from .services.credentials import Credentials
 from .services.last_used import LastUsed
 from .services.permission_lists import PermissionLists
@@ -137,6 +144,11 @@ _SERVICERS: tuple[tuple[ModuleType, Callable[[Any, grpc.Server], None], Callable
         authorization_service_pb2,
         authorization_service_pb2_grpc.add_AuthorizationServiceServicer_to_server,
         lambda services: AuthorizationServicer(services.authorization, PermissionLists(services.authorization)),
+    ),
+    (
+        external_auth_pb2,
+        external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
+        lambda services: EnvoyAuthorization(Admission(services.authorization)),
     ),
     (
         user_service_pb2,
@@ -203,11 +215,17 @@ _SERVICERS: tuple[tuple[ModuleType, Callable[[Any, grpc.Server], None], Callable
         dotenv_user_grpc.add_UserServiceServicer_to_server,
         lambda services: DotenvUsers(services.who_am_i),
     ),
+    (
+        authzen_access_pb2,
+        authzen_access_grpc.add_AccessServiceServicer_to_server,
+        lambda services: AuthzenAccess(services.authorization),
+    ),
 )
 # How each dialect, by its proto package, says what went wrong.
 _RENDERERS: Mapping[str, ErrorRenderer] = {
     "tenantry.rest.daytona.v1": daytona_errors.render,
     "tenantry.rest.dotenv.v1": dotenv_errors.render,
+    "tenantry.rest.authzen.v1": authzen_errors.render,
 }
 
 SERVICE_NAMES = tuple(

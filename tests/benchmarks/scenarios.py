@@ -13,6 +13,7 @@ from random import Random
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
+from tenantry.envoy import external_auth_pb2
 from tenantry.v1 import (
     authorization_pb2,
     authorization_service_pb2,
@@ -117,6 +118,23 @@ def _check_many(making: Making, number: int) -> Request:
     return secret(making.random.choice(members)), authorization_service_pb2.BatchCheckPermissionsRequest(items=items)
 
 
+def _pass_through(making: Making, number: int) -> Request:
+    """The same, as Envoy asks about a request to a service behind it."""
+    organization = making.organization
+    caller = making.random.choice(making.size.members(organization))
+    http = external_auth_pb2.AttributeContext.HttpRequest(
+        method="POST",
+        path=f"/v1/organizations/{organization_id(organization)}/sandboxes",
+        host="api.example.com",
+        headers={"authorization": f"Bearer {secret(caller)}", "x-request-id": f"request-{number:08}"},
+    )
+    attributes = external_auth_pb2.AttributeContext(
+        request=external_auth_pb2.AttributeContext.Request(http=http),
+        context_extensions={"permission": _PERMISSION, "organization": "path:/v1/organizations/{organization}/**"},
+    )
+    return "", external_auth_pb2.CheckRequest(attributes=attributes)
+
+
 def _get_organization(making: Making, number: int) -> Request:
     organization = making.organization
     caller = making.random.choice(making.size.members(organization))
@@ -184,6 +202,7 @@ SCENARIOS = (
         goal={"sqlite": 1.3, "postgresql": 1.8},
         in_large=True,
     ),
+    Scenario("Check, asked by Envoy", "/envoy.service.auth.v3.Authorization/Check", _pass_through),
     Scenario(
         "BatchCheckPermissions, 100",
         f"{_SERVICES}.AuthorizationService/BatchCheckPermissions",

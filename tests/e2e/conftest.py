@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from e2e.questions import Questions
 from e2e.scene import Scene
 from support.deployment import Deployment
 from support.engines import ENGINES
 from support.gateway import Front, fronting
 from support.http import Http
+from support.protected import Protected, protecting
 from support.world import World
 
 
@@ -38,6 +40,25 @@ def gateway(deployment: Deployment, front_of: Callable[[Deployment], Front]) -> 
     return front_of(deployment)
 
 
+@pytest.fixture(scope="session")
+def _guards() -> Iterator[Callable[[int], Protected]]:
+    running: dict[int, Protected] = {}
+    with ExitStack() as stack:
+
+        def guard(port: int) -> Protected:
+            if port not in running:
+                running[port] = stack.enter_context(protecting(port))
+            return running[port]
+
+        yield guard
+
+
+@pytest.fixture
+def guarded(edge: Scene, _guards: Callable[[int], Protected]) -> Protected:
+    """Somebody else's services behind gateway/protect.yaml, which asks the server of the scene."""
+    return _guards(edge.world.deployment.server.port)
+
+
 @pytest.fixture
 def http(gateway: Front) -> Iterator[Http]:
     """A client without a credential."""
@@ -59,3 +80,15 @@ def edge(_shared: Callable[[str], Deployment], front_of: Callable[[Deployment], 
     front = front_of(deployment)
     with front.http() as client:
         yield Scene(World(deployment), client, front)
+
+
+@pytest.fixture
+def questions(scene: Scene) -> Questions:
+    """Questions on every engine."""
+    return Questions(scene)
+
+
+@pytest.fixture
+def pdp(edge: Scene) -> Questions:
+    """Questions about what the gateway does, on one engine."""
+    return Questions(edge)

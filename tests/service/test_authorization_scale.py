@@ -11,6 +11,7 @@ from support.asking import BATCH, CHECK, EFFECTIVE, MEMBERS, ORGANIZATIONS, memb
 from support.bulk import numbered
 from support.deployment import CATALOG, Deployment, deploy
 from support.engines import Engines
+from support.passing import CHECK as PASS
 from support.plans import work
 from support.rpc import Client
 from support.sql import Heard
@@ -24,6 +25,7 @@ from tenantry_server.store.subjects import Pair
 
 pytestmark = pytest.mark.slow
 
+EVALUATE = "tenantry.rest.authzen.v1.AccessService.EvaluateMany"
 READ, WRITE, PAY, AUDIT, RULE = "sandbox:read", "sandbox:write", "billing:read", "audit-log:read", "organization:delete"
 # What a page of a hundred may cost at most: SQLite's steps and PostgreSQL's blocks. All members would be a hundred times as
 # much. A permission that each of the thousand roles grants costs a look at each role.
@@ -67,6 +69,12 @@ def test_every_question_costs_as_many_statements_as_among_few(engine: str, thron
     assert _told(made, service, CHECK, permission=PAY, subject=some, **here) == 2
     many = [{**here, "permission": PAY, "subject": {"user_id": numbered("7Z", 1 + 97 * n)}} for n in range(1000)]
     assert _told(made, owner, BATCH, items=many) == 3
+    resource, common = {"type": "organization", "id": made.organization_id}, {"action": {"name": PAY}}
+    each = [{"subject": {"type": "user", "id": item["subject"]["user_id"]}} for item in many]  # type: ignore[index]
+    assert _told(made, service, EVALUATE, resource=resource, evaluations=each, **common) == 2
+    http = {"path": f"/{made.organization_id}", "headers": {"authorization": f"Bearer {made.owner.token}"}}
+    demanded = {"permission": PAY, "organization": "path:/{organization}"}
+    assert _told(made, service, PASS, attributes={"request": {"http": http}, "context_extensions": demanded}) == 1
     elsewhere = [{"organization_id": numbered("7T", 1 + n), "permission": PAY} for n in range(1000)]
     assert _told(made, joiner, BATCH, items=elsewhere) == 2
     for permission in (READ, WRITE, PAY, AUDIT, RULE):

@@ -76,9 +76,19 @@ _SPECIAL: dict[str, Callable[[Objects], str]] = {
     "tenantry.v1.EraseUserRequest.user_id": lambda objects: objects.deleted_user_id,
     "tenantry.rest.daytona.v1.DeleteMemberApiKeyRequest.user_id": lambda objects: objects.member_id,
     "tenantry.rest.dotenv.v1.AddMemberRequest.role": lambda objects: "developer",
+    "tenantry.rest.authzen.v1.Subject.type": lambda objects: "caller",
+    "tenantry.rest.authzen.v1.Subject.id": lambda objects: "caller",
+    "tenantry.rest.authzen.v1.Resource.type": lambda objects: "organization",
+    "tenantry.rest.authzen.v1.Resource.id": lambda objects: objects.organization_id,
+    "tenantry.rest.authzen.v1.Action.name": lambda objects: "sandbox:read",
 }
 # Plain messages that a request is good without.
-_OPTIONAL = {"google.protobuf.Timestamp", "google.protobuf.Value", "tenantry.v1.Subject"}
+_OPTIONAL = {
+    "google.protobuf.Timestamp",
+    "google.protobuf.Value",
+    "tenantry.v1.Subject",
+    "envoy.service.auth.v3.AttributeContext",
+}
 
 
 def build(method: MethodDescriptor, objects: Objects, *, validate_only: bool = False, request_id: str = "") -> Any:

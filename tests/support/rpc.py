@@ -42,8 +42,8 @@ class Refused(Exception):
 
 @cache
 def method_of(name: str) -> MethodDescriptor:
-    """The descriptor of a method: `RoleService.CreateRole`, or its full name for one of a dialect."""
-    full = name if name.startswith("tenantry.") else f"tenantry.v1.{name}"
+    """The descriptor of a method: `RoleService.CreateRole`, or its full name for one of another package."""
+    full = name if name.count(".") > 1 else f"tenantry.v1.{name}"
     return descriptor_pool.Default().FindMethodByName(full)
 
 

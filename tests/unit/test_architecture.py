@@ -25,6 +25,8 @@ ALLOWED = {
     "oidc": {"domain", "jwt", "cryptography", "structlog"},
     "services": {"domain", "store", "oidc", "email_validator"},
     "rpc": {*_EDGE, "tenantry.policy", "tenantry.v1"},
+    "envoy": {*_EDGE, "tenantry.envoy", "structlog"},
+    "rest.authzen": {*_EDGE, "tenantry.rest.authzen"},
     "rest.daytona": {*_EDGE, "tenantry.rest.daytona"},
     "rest.dotenv": {*_EDGE, "tenantry.rest.dotenv"},
     "wire": {"domain", "google"},
@@ -36,7 +38,8 @@ ALLOWED = {
     "gateway": {"children", "gateway_tls", "tls", "yaml"},
     "gateway_tls": {"tls"},
     "bootstrap": {
-        *{"domain", "store", "oidc", "tls", "services", "wiring", "rpc", "rest.daytona", "rest.dotenv"},
+        *{"domain", "store", "oidc", "tls", "services", "wiring", "rpc", "envoy"},
+        *{"rest.authzen", "rest.daytona", "rest.dotenv"},
         *{"tenantry", "grpc", "grpc_health"},
     },
     "wiring": {"domain", "store", "services"},

@@ -30,7 +30,7 @@ FILTERS: dict[str, Json] = {each["name"].rpartition(".")[2]: each["typed_config"
 HOST: Json = MANAGER["route_config"]["virtual_hosts"][0]
 ROUTES: list[Json] = HOST["routes"]
 MAPPERS: list[Json] = MANAGER["local_reply_config"]["mappers"]
-BY_METHOD = {route["match"]["path"]: route for route in ROUTES if "path" in route["match"]}
+BY_METHOD = {route["match"]["path"]: route for route in ROUTES if "path" in route["match"] and "route" in route}
 
 
 def services(prefix: str) -> Iterator[tuple[str, descriptor_pb2.ServiceDescriptorProto]]:
@@ -256,6 +256,7 @@ NOT_FOUND = "There is nothing at this path."
 @pytest.mark.parametrize(
     ("dialect", "expected"),
     [
+        ("authzen", {"status": 404, "message": NOT_FOUND}),
         ("dotenv", {"error": "not_found", "message": NOT_FOUND}),
         (
             "daytona",
@@ -275,11 +276,11 @@ def test_each_dialect_has_its_error_body(dialect: str, expected: Json) -> None:
     assert json.loads(text) == expected | {key: f"${key}" for key in ("path", "timestamp") if key in expected}
 
 
-def test_malformed_json_is_422_in_dotenv_and_400_in_daytona() -> None:
+def test_malformed_json_is_422_in_dotenv_and_400_in_the_others() -> None:
     detailed = [mapper for mapper in MAPPERS if "%LOCAL_REPLY_BODY%" in str(mapper["body_format_override"].get("json_format"))]
-    assert [mapper["status_code"] for mapper in detailed] == [422, 400]
+    assert [mapper["status_code"] for mapper in detailed] == [400, 422, 400]
     dotenv = {"error": "validation_failed", "message": "%LOCAL_REPLY_BODY%", "errors": {}}
-    assert detailed[0]["body_format_override"] == {"json_format": dotenv}
+    assert detailed[1]["body_format_override"] == {"json_format": dotenv}
 
 
 def test_failures_of_the_server_reveal_nothing_of_it() -> None:

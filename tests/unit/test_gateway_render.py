@@ -9,6 +9,7 @@ from typing import Any
 import methods
 import pytest
 import render
+import replies
 from google.api import annotations_pb2, http_pb2
 from google.protobuf import descriptor_pb2, empty_pb2
 
@@ -100,7 +101,10 @@ def test_render_takes_what_differs_from_the_refused_only_there() -> None:
         method("B", http_pb2.HttpRule(delete=ROLE), rest={"status": 204}, output=EMPTY),
         method("C", http_pb2.HttpRule(post="/api/organizations/{organization_id}/roles", body="*"), output=PAIR),
     ]
-    assert "/tenantry.rest.daytona.v1.S/C" in render.render(descriptor_set(*methods))
+    rendered = render.render(descriptor_set(*methods))
+    assert "/tenantry.rest.daytona.v1.S/C" in rendered
+    # Without AuthZEN's methods there is no metadata of it.
+    assert replies.DISCOVERY not in rendered
 
 
 # -- Envoy as a child --------------------------------------------------------------------------------------------------

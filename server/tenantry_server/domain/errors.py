@@ -30,6 +30,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+# Whose the reasons are, for whoever gets reasons of several services (google.rpc.ErrorInfo).
+DOMAIN = "tenantry"
+
 
 class TenantryError(Exception):
     """A refusal that the caller may know about: `reason`, `message` and `metadata` are public."""

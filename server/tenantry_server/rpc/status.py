@@ -12,9 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from ..domain import errors
-from ..domain.errors import TenantryError
-
-DOMAIN = "tenantry"
+from ..domain.errors import DOMAIN, TenantryError
 
 _CODES: dict[type[TenantryError], grpc.StatusCode] = {
     errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,

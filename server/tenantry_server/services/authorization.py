@@ -19,7 +19,7 @@ from ..domain.authorization import (
     sight_of_standing,
 )
 from ..domain.call import Call
-from ..domain.errors import InvalidRequest, TenantryError
+from ..domain.errors import InvalidCredential, InvalidRequest, TenantryError
 from ..domain.explanations import Explanation, explain, explain_closed, explain_unseen
 from ..domain.history import Past
 from ..domain.organizations import OrganizationState
@@ -64,6 +64,16 @@ class Authorization(Service):
         known = type(self)(self.store, self.limits, self.page_tokens)
         known._credentials = credentials
         return known
+
+    def identify(self, call: Call, bearer: str) -> None:
+        """Whoever presents the credential makes the call, with what they may do in the organization that it names, if any.
+
+        Raises InvalidCredential or IdentityProviderUnavailable.
+        """
+        if self._credentials is None:
+            raise InvalidCredential
+        known = self._credentials.known(call, bearer, call.organization_id)
+        call.caller, call.access = known.principal, known.access
 
     def check(self, call: Call, question: Question) -> Answer:
         """Answers one question, of a call that names the question's organization.

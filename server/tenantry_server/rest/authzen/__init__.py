@@ -1,0 +1,1 @@
+"""The dialect of OpenID AuthZEN: `/access/v1/…`, permissions as actions on resources."""
