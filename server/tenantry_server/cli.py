@@ -40,7 +40,8 @@ class _Group(click.Group):
         except _REFUSALS as refusal:
             raise click.ClickException(_text(refusal)) from refusal
         except DatabaseFailure as error:
-            raise click.ClickException(f"the database cannot be used: {str(error).splitlines()[0]}") from error
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise click.ClickException(f"the database cannot be used: {reason}") from error
 
 
 def _text(refusal: Exception) -> str:

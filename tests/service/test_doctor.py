@@ -100,8 +100,11 @@ BREAKS: dict[str, list[Break]] = {
         Break("UPDATE audit_events SET revision = 100 WHERE organization_id = '{acme}' AND revision = 2"),
     ],
     _NEWER: [
-        Break(f"UPDATE {table} SET revision = 1000 WHERE organization_id = '{{acme}}'")
-        for table in ("memberships", "roles", "invitations")
+        *(
+            Break(f"UPDATE {table} SET revision = 1000 WHERE organization_id = '{{acme}}'")
+            for table in ("memberships", "roles", "invitations", "api_tokens")
+        ),
+        Break("UPDATE api_tokens SET revision = 1000 WHERE id = '{strangers}'"),
     ],
     "a deleted organization, and no other, has a purge time": [
         Break("UPDATE organizations SET purge_time = NULL WHERE id = '{gone}'"),

@@ -26,8 +26,8 @@ from .statements import Statement
 
 T = TypeVar("T")
 
-# What is raised when the database cannot be reached or used.
-DatabaseFailure = peewee.DatabaseError
+# What is raised when the database cannot be reached or used, also by its driver (InterfaceError, which is no DatabaseError).
+DatabaseFailure = peewee.PeeweeException
 
 _WRONG_URL = "must be sqlite:///file or postgresql://…"
 _SQLITE_PRAGMAS = {

@@ -59,7 +59,12 @@ _QUERIES = {
             SELECT MAX(revision) FROM (
                 SELECT revision FROM memberships m WHERE m.organization_id = o.id
                 UNION ALL SELECT revision FROM roles r WHERE r.organization_id = o.id
-                UNION ALL SELECT revision FROM invitations i WHERE i.organization_id = o.id) things)""",
+                UNION ALL SELECT revision FROM invitations i WHERE i.organization_id = o.id
+                UNION ALL SELECT revision FROM api_tokens t WHERE t.organization_id = o.id) things)
+        UNION ALL
+        SELECT t.id FROM api_tokens t JOIN personal_organizations p ON p.user_id = t.user_id
+            JOIN organizations o ON o.id = p.organization_id
+            WHERE t.organization_id = '' AND t.revision > o.revision""",
     "a deleted organization, and no other, has a purge time": """
         SELECT id FROM organizations WHERE (state = 'deleted') <> (delete_time IS NOT NULL)
             OR (state = 'deleted') <> (purge_time IS NOT NULL)""",

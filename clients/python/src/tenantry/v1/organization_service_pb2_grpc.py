@@ -142,7 +142,8 @@ class OrganizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UndeleteOrganization(self, request, context):
-        """Brings a deleted organization back, as it was, until its purge time.
+        """Brings a deleted organization back, as it was, until its purge time. Refused with LAST_OWNER when all of its owners were
+        deleted meanwhile: nobody could own it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

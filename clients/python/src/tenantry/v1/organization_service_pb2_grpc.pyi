@@ -50,7 +50,9 @@ class OrganizationServiceStub:
     DeleteOrganization: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.DeleteOrganizationRequest, _organization_pb2.Organization]
     """Deletes a collaborative organization. It grants nothing from now on, and can be undeleted until its purge time."""
     UndeleteOrganization: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.UndeleteOrganizationRequest, _organization_pb2.Organization]
-    """Brings a deleted organization back, as it was, until its purge time."""
+    """Brings a deleted organization back, as it was, until its purge time. Refused with LAST_OWNER when all of its owners were
+    deleted meanwhile: nobody could own it.
+    """
     LeaveOrganization: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.LeaveOrganizationRequest, _organization_service_pb2.LeaveOrganizationResponse]
     """Ends the caller's own membership. The last owner cannot leave, and nobody leaves their personal organization."""
     TransferOwnership: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.TransferOwnershipRequest, _member_pb2.Member]
@@ -80,7 +82,9 @@ class OrganizationServiceAsyncStub(OrganizationServiceStub):
     DeleteOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.DeleteOrganizationRequest, _organization_pb2.Organization]  # type: ignore[assignment]
     """Deletes a collaborative organization. It grants nothing from now on, and can be undeleted until its purge time."""
     UndeleteOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.UndeleteOrganizationRequest, _organization_pb2.Organization]  # type: ignore[assignment]
-    """Brings a deleted organization back, as it was, until its purge time."""
+    """Brings a deleted organization back, as it was, until its purge time. Refused with LAST_OWNER when all of its owners were
+    deleted meanwhile: nobody could own it.
+    """
     LeaveOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.LeaveOrganizationRequest, _organization_service_pb2.LeaveOrganizationResponse]  # type: ignore[assignment]
     """Ends the caller's own membership. The last owner cannot leave, and nobody leaves their personal organization."""
     TransferOwnership: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.TransferOwnershipRequest, _member_pb2.Member]  # type: ignore[assignment]
@@ -149,7 +153,9 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _organization_service_pb2.UndeleteOrganizationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_organization_pb2.Organization, _abc.Awaitable[_organization_pb2.Organization]]:
-        """Brings a deleted organization back, as it was, until its purge time."""
+        """Brings a deleted organization back, as it was, until its purge time. Refused with LAST_OWNER when all of its owners were
+        deleted meanwhile: nobody could own it.
+        """
 
     @_abc_1.abstractmethod
     def LeaveOrganization(
