@@ -15,7 +15,8 @@ from .config import ConfigError, Settings, load_catalog
 from .domain import call as calls
 from .domain import ids
 from .domain.clock import isoformat
-from .domain.errors import TenantryError
+from .domain.errors import InvalidRequest, TenantryError
+from .domain.names import flaws
 from .gateway import GatewayError
 from .processes import ProcessError
 from .rpc.policy import PolicyError
@@ -164,6 +165,25 @@ def doctor(environment: _Environment, context: click.Context) -> None:
     click.echo("All invariants hold.")
 
 
+def _name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and (found := flaws(value)):
+        raise click.BadParameter("; ".join(found))
+    return value
+
+
+def _id(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and (found := ids.find(value)) is None:
+        raise click.BadParameter("must be a ULID (26 characters) or a UUID (36 characters)")
+    return None if value is None else found
+
+
+def _duration(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:
+    try:
+        return None if value is None else config.duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 @main.group()
 def user() -> None:
     """Users."""
@@ -171,7 +191,7 @@ def user() -> None:
 
 @user.command("create")
 @click.option("--email", required=True, help="E-mail address.")
-@click.option("--name", required=True, help="Name.")
+@click.option("--name", required=True, callback=_name, help="Name.")
 @click.option("--unverified", is_flag=True, help="The address is not verified.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_environment
@@ -194,18 +214,11 @@ def token() -> None:
     """API tokens."""
 
 
-def _duration(context: click.Context, parameter: click.Parameter, value: str | None) -> timedelta | None:
-    try:
-        return None if value is None else config.duration(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-
-
 @token.command("create")
 @click.option("--user", "email", help="Whose token it is, by e-mail address. Left out: the organization's own.")
-@click.option("--organization", help="The one organization it is bound to, by id.")
+@click.option("--organization", callback=_id, help="The one organization it is bound to, by id.")
 @click.option("--platform", is_flag=True, help="An operator's or an internal service's, with platform permissions.")
-@click.option("--name", default="", help="What it is called. Left out: something new.")
+@click.option("--name", callback=_name, help="What it is called. Left out: something new.")
 @click.option("--permissions", help="What it is narrowed to, separated by commas. Left out: nothing narrower.")
 @click.option("--expires-in", callback=_duration, help="How long it is good for, for instance 30d. Left out: for good.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -215,29 +228,37 @@ def token_create(
     email: str | None,
     organization: str | None,
     platform: bool,
-    name: str,
+    name: str | None,
     permissions: str | None,
     expires_in: timedelta | None,
     as_json: bool,
 ) -> None:
     """Make a token, which is shown this once."""
-    if bool(platform) == bool(email or organization):
+    if platform == any(option is not None for option in (email, organization)):
         raise click.UsageError("give --user, --organization or both, or --platform alone")
     services, operator = environment.services(), calls.operator("tenantry token create")
     granted = None if permissions is None else [word.strip() for word in permissions.split(",") if word.strip()]
     if platform:
-        token = services.platform_tokens.provision(operator, permissions=granted, lifetime=expires_in, name=name)
+        token = services.platform_tokens.provision(operator, permissions=granted, lifetime=expires_in, name=name or "")
     else:
         token = services.api_tokens.provision(
             operator,
-            user_id=services.users.find_by_email(email).id if email else "",
-            organization_id=ids.find_or_nil(organization) if organization else "",
+            user_id="" if email is None else _user_id(services, email),
+            organization_id=organization or "",
             permissions=granted,
             lifetime=expires_in,
-            name=name,
+            name=name or "",
         )
     expires = {} if token.expire_time is None else {"expire_time": isoformat(token.expire_time)}
     _print(as_json, token_id=token.id, token=token.secret, **expires)
+
+
+def _user_id(services: Services, email: str) -> str:
+    try:
+        return services.users.find_by_email(email).id
+    except InvalidRequest as refusal:
+        text = "; ".join(violation.description for violation in refusal.violations)
+        raise click.BadParameter(text, click.get_current_context(), param_hint="'--user'") from refusal
 
 
 def _print(as_json: bool, **values: str) -> None:

@@ -97,6 +97,13 @@ def test_a_bad_address_makes_no_user(on_sqlite: Deploy, tmp_path: Path) -> None:
         assert connection.execute("SELECT * FROM users") == []
 
 
+def test_a_name_that_no_request_may_have_makes_no_user(tmp_path: Path) -> None:
+    done = Shell(tmp_path).run("user", "create", "--email", "a@example.com", "--name", "<b>Ana</b>")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'--name': must not contain an HTML tag, a web address, line ends or control characters" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 # -- settings ----------------------------------------------------------------------------------------------------------
 
 WRONG_URL = "TENANTRY_DATABASE_URL must be sqlite:///file or postgresql://…"

@@ -17,12 +17,17 @@ from e2e.shapes import INSTANT, ULID, secret
 from support import raw
 from support.world import World
 
+from tenantry_server.domain.ids import to_uuid
+
 pytest_plugins = ("support.only",)
 
 LIST, GET = "OrganizationService.ListOrganizations", "OrganizationService.GetOrganization"
 CURRENT, USERS = "ApiTokenService.GetCurrentApiToken", "UserService.ListUsers"
 
 NOTHING = "permissions: must name what a token can do, unless it narrows nothing"
+SHORT = "must have 1 to 200 characters, not all of them blank"
+SAFE = "must not contain an HTML tag, a web address, line ends or control characters"
+ID = "must be a ULID (26 characters) or a UUID (36 characters)"
 ALONE = "give --user, --organization or both, or --platform alone"
 
 Deploy = Callable[..., World]
@@ -91,6 +96,12 @@ def test_a_token_for_nobody_or_of_nothing_is_refused(on_sqlite: Deploy, tmp_path
         (["--platform", "--name"], "Option '--name' requires an argument."),
         (["--platform", "--expires-in", "0d"], "must be a number and one of s, m, h, d, for instance 30d"),
         (["--user", "a@example.com", "--expires-in", "30"], "must be a number and one of s, m, h, d, for instance 30d"),
+        (["--platform", "--name", ""], f"'--name': {SHORT}"),
+        (["--platform", "--name", "x" * 201], f"'--name': {SHORT}"),
+        (["--platform", "--name", "nightly\x1b[31m"], f"'--name': {SAFE}"),
+        (["--user", "a@example.com", "--name", "see https://evil.example"], f"'--name': {SAFE}"),
+        (["--organization", "garbage"], f"'--organization': {ID}"),
+        (["--user", "a@example.com", "--organization", ""], f"'--organization': {ID}"),
     ],
 )
 def test_a_command_that_is_misspelt_is_a_usage_error(tmp_path: Path, arguments: list[str], text: str) -> None:
@@ -98,6 +109,28 @@ def test_a_command_that_is_misspelt_is_a_usage_error(tmp_path: Path, arguments: 
     assert (done.returncode, done.stdout) == (2, "")
     assert text in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("email", ["", "a@b@c"])
+def test_an_address_that_is_none_never_makes_a_token_of_the_organizations_own(
+    on_sqlite: Deploy, tmp_path: Path, email: str
+) -> None:
+    world = on_sqlite()
+    acme = world.organization(world.person())
+    done = shell_on(world, tmp_path).run("token", "create", "--user", email, "--organization", acme.id)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'--user': must be an e-mail address" in done.stderr
+    with raw.connect(world.deployment.url) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM api_tokens WHERE kind = 'org'") == [(0,)]
+
+
+def test_an_organization_is_named_by_any_spelling_of_its_id(on_sqlite: Deploy, tmp_path: Path) -> None:
+    world = on_sqlite()
+    acme = world.organization(world.person())
+    shell = shell_on(world, tmp_path)
+    for spelling in (acme.id.lower(), to_uuid(acme.id)):
+        made = shell.json("token", "create", "--organization", spelling)
+        assert world.client(made["token"])(CURRENT).api_token.organization_id == acme.id
 
 
 def test_a_platform_token_is_made_for_operators_and_reaches_no_organization(deploy_own: Deploy, tmp_path: Path) -> None:

@@ -200,7 +200,9 @@ def test_an_address_that_is_none_is_none(office: Office, email: str) -> None:
         ({"name": None, "email": "@example.com", "subject": "auth0|1"}, "auth0|1"),
         ({"name": None, "email": None, "subject": "auth0|2"}, "auth0|2"),
         ({"name": None, "email": None, "subject": "ana@login.example"}, "ana@login.example"),
-        ({"name": "x" * 300}, "x" * 200),
+        ({"name": None, "email": "www.ana@example.com", "subject": "auth0|3"}, "auth0|3"),
+        ({"name": None, "email": None, "subject": "x" * 255}, "x" * 200),
+        ({"name": None, "email": None, "subject": "https://login.example/4"}, "Unnamed"),
     ],
 )
 def test_everybody_has_a_name(own_office: Callable[..., Office], says: dict[str, Any], name: str) -> None:

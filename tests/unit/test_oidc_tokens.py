@@ -214,6 +214,8 @@ BELIEVED: dict[str, tuple[Make, dict[str, Any]]] = {
     "a name of another type": (claiming(name=["Bo"]), {}),
     "a name too long": (claiming(name="x" * 199 + " yz"), {"name": "x" * 199}),
     "a name of lines": (claiming(name="\x1b[31mBo\r\n\u2028\u202eEk\x9b\ud800"), {"name": "[31mBoEk"}),
+    "a name that leads elsewhere": (claiming(name="Prizes at https://evil.example", preferred_username="bo"), {"name": "bo"}),
+    "names that are none": (claiming(name="<b>Bo</b>", preferred_username="\u200b"), {}),
     "a name of many alphabets": (claiming(name="نرگس\u200cها 😀 Ö"), {"name": "نرگس\u200cها 😀 Ö"}),
 }
 

@@ -4,22 +4,20 @@ OpenID Connect Core 1.0, sections 2 and 5.1; RFC 7519, section 4.1. There is no 
 at `exp`.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..domain.clock import floor
+from ..domain.names import fitting
 
-_LONGEST_SUBJECT, _LONGEST_EMAIL, _LONGEST_NAME = 255, 320, 200
+_LONGEST_SUBJECT, _LONGEST_EMAIL = 255, 320
 # A token made later than this from now is refused: one of the two clocks is wrong, so nobody knows when it is over.
 _AHEAD = timedelta(seconds=60)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The end of the year 9999, in seconds; who counts milliseconds is beyond it.
 _END = 253402300799
-# Control characters, line ends, what turns the direction of writing, and halves of characters.
-_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class BadToken(Exception):
@@ -28,7 +26,9 @@ class BadToken(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claims:
-    """What a verified token says. Its bearer is known by issuer and subject together, and by nothing else."""
+    """What a verified token says. Its bearer is known by issuer and subject together, and by nothing else; the name may be
+    shown to people.
+    """
 
     issuer: str
     subject: str
@@ -95,5 +95,5 @@ def _email(payload: Mapping[str, Any]) -> str | None:
 
 
 def _name(value: Any) -> str:
-    """A name on one line and not too long; empty when there is none."""
-    return _UNFIT.sub("", value).strip()[:_LONGEST_NAME].strip() if isinstance(value, str) else ""
+    """A name as people may be shown it; empty when there is none."""
+    return fitting(value) if isinstance(value, str) else ""

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from ..domain.call import Call
 from ..domain.errors import EmailTaken, IdentityTaken, InvalidCredential, UserDeleted
+from ..domain.names import fitting
 from ..domain.principal import Known, Principal
 from ..domain.users import Identity, User, UserState
 from ..oidc.claims import Claims
@@ -15,7 +16,8 @@ from . import emails
 from .service import Service
 from .users import NewUser, keep, make, present
 
-_LONGEST_NAME = 200
+# Who has no other name that could be shown.
+_UNNAMED = "Unnamed"
 
 
 class SignIn(Service):
@@ -107,5 +109,5 @@ def _address(claims: Claims) -> str:
 
 
 def _name(claims: Claims) -> str:
-    """The name; where the provider says none, the local part of the address or, where there is none either, the subject."""
-    return (claims.name or (claims.email or "").partition("@")[0] or claims.subject)[:_LONGEST_NAME]
+    """The name; where the provider says none that fits, the local part of the address or, if need be, the subject."""
+    return claims.name or fitting((claims.email or "").partition("@")[0]) or fitting(claims.subject) or _UNNAMED

@@ -73,7 +73,10 @@ class User(_message.Message):
     email_verified: _builtins.bool
     """Whether the address is known to be the user's."""
     name: _builtins.str
-    """Name."""
+    """Name. Where an identity provider tells it, `name` or else `preferred_username` of the token, without control characters
+    and cut to 200 characters; one with an HTML tag or a web address is passed over. Who first comes with neither is called
+    by the part of their address before the @, or by their subject.
+    """
     state: Global___UserState.ValueType
     """Where the user is in their life."""
     personal_organization_id: _builtins.str
