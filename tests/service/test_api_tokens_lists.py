@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -11,6 +11,8 @@ from grpc import StatusCode
 from support.rpc import Client
 from support.tokens import MINE, OURS, PLATFORM, mine, ours, own_id, platforms
 from support.world import World
+
+from tenantry_server.store.queries.members import FURTHER
 
 LISTS = {OURS: "ApiTokenService.ListApiTokens", MINE: "ApiTokenService.ListMyApiTokens"}
 LISTS[PLATFORM] = "PlatformTokenService.ListPlatformTokens"
@@ -24,10 +26,20 @@ class Shelf:
     service: str
     fields: dict[str, str]
     make: Callable[[], str]
+    places: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def page(self, size: int, token: str) -> tuple[list[str], str]:
         answer = self.client(LISTS[self.service], **self.fields, page_size=size, page_token=token)
+        self.places |= {item.id: self._place(item) for item in answer.api_tokens}
         return [item.id for item in answer.api_tokens], answer.next_page_token
+
+    def _place(self, item: Any) -> tuple[str, str]:
+        """Where a token belongs: in an organization's list, members' that are bound to nothing come last, by member."""
+        return (item.user_id if self.service == OURS and not item.organization_id else "", item.id)
+
+    def in_order(self, ids: list[str]) -> list[str]:
+        """Tokens that were listed, each once and where it belongs."""
+        return sorted(set(ids), key=self.places.__getitem__)
 
     def walk(self, size: int, token: str = "") -> list[list[str]]:
         pages = []
@@ -88,7 +100,7 @@ def test_walk_finds_every_token_once_and_in_order(shelf: Shelf) -> None:
     for _ in range(9):
         shelf.make()
     ((everything),) = shelf.walk(1000)
-    assert everything == sorted(set(everything))
+    assert everything == shelf.in_order(everything)
     assert len(everything) >= 5
     for size in (1, 2, 3, 4, len(everything) - 1, len(everything)):
         pages = shelf.walk(size)
@@ -107,7 +119,7 @@ def test_walk_passes_over_nothing_when_tokens_come_and_go(shelf: Shelf) -> None:
     new = [shelf.make(), shelf.make()]
     rest = [token_id for page in shelf.walk(2, token) for token_id in page]
     assert [token_id for token_id in rest if token_id not in new] == [token_id for token_id in stay[3:] if token_id not in gone]
-    assert rest == sorted(set(rest))
+    assert rest == shelf.in_order(rest)
 
 
 def test_page_token_is_good_for_its_own_list_alone(world: World) -> None:
@@ -135,3 +147,30 @@ def test_members_tokens_come_and_go_with_their_memberships(world: World) -> None
     assert listed() - before == {own_id(bo.rpc)}
     ana.rpc("MemberService.RemoveMember", organization_id=acme.id, user_id=bo.id)
     assert listed() == before
+
+
+def test_a_page_without_a_token_leads_to_the_next_where_many_members_have_none(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an organization of thousands, with a page that looks at one member alone."""
+    ana = world.person()
+    acme = world.organization(ana)
+    others = [world.member(acme, ana) for _ in range(4)]
+    for other in others[:3]:
+        ana.rpc("ApiTokenService.RevokeApiToken", organization_id=acme.id, api_token_id=own_id(other.rpc))
+    shelf = Shelf(ana.rpc, OURS, {"organization_id": acme.id}, str)
+    ((*everything,),) = shelf.walk(10)
+    members = sorted(each.id for each in (ana, *others))
+
+    def next_one(organization_id: str, first: str) -> str | None:
+        return next(iter(id_ for id_ in members if id_ > first), None)
+
+    row = world.deployment.database.row
+    monkeypatch.setattr(
+        world.deployment.database,
+        "row",
+        lambda statement, **values: next_one(**values) if statement is FURTHER else row(statement, **values),
+    )
+    pages = shelf.walk(10)
+    assert [token_id for page in pages for token_id in page] == everything
+    assert [] in pages

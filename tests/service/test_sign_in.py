@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,10 +15,18 @@ from support.sign_in import ISSUER, Office
 from support.sql import Heard
 from support.world import fresh
 
+from tenantry_server.domain.users import Following
+
 pytest_plugins = ("support.sign_in",)
 
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 CURRENT = "UserService.GetCurrentUser"
 USER = 1  # as a kind of principal
+
+
+def at(second: int) -> datetime:
+    """When a token was made."""
+    return NOON + timedelta(seconds=second)
 
 
 def events(office: Office, user: Any) -> list[tuple[str, str, set[str]]]:
@@ -217,6 +226,65 @@ def test_what_an_operator_changed_is_followed_again(office: Office) -> None:
     client("UserService.UpdateUser", user_id=user.id, email=f"{fresh('else')}@example.com", name="Else")
     again = stranger.sign_in()
     assert (again.id, again.email, again.email_verified, again.name) == (user.id, user.email, True, user.name)
+
+
+# -- which of several tokens is followed -----------------------------------------------------------------------------------
+
+
+def test_the_newest_of_several_tokens_is_followed_whichever_calls_last(office: Office) -> None:
+    stranger = office.stranger()
+    old = stranger.says(name="Old", issue_time=at(1))
+    new = stranger.says(name="New", email=f"{fresh('new')}@example.com", issue_time=at(2))
+    assert old.sign_in().name == "Old"
+    user = new.sign_in()
+    assert (user.name, user.email) == ("New", new.claims.email)
+    for older in (old, stranger.says(name="Older", issue_time=at(0))):
+        with Heard(office.deployment.database) as heard:
+            assert older.sign_in() == new.sign_in() == user
+        told = [statement for statement in heard.statements if "last_used_time" not in statement]
+        assert all(statement.startswith("SELECT") for statement in told)
+    assert events(office, user)[1:] == [("user.update", user.id, {"email", "name"})]
+    assert stranger.says(name="Newest", issue_time=at(3)).sign_in().name == "Newest"
+    assert office.breaches() == []
+
+
+def test_of_two_tokens_that_were_made_at_the_same_time_the_first_is_followed(office: Office) -> None:
+    stranger = office.stranger()
+    first, second = (stranger.says(name=name, issue_time=at(1)) for name in ("First", "Second"))
+    assert [one.sign_in().name for one in (first, second, first, second)] == ["First"] * 4
+
+
+def test_a_token_that_does_not_say_when_it_was_made_is_followed_until_one_does(office: Office) -> None:
+    stranger = office.stranger()
+    without, dated = stranger.says(name="Without"), stranger.says(name="Dated", issue_time=at(1))
+    names = [one.sign_in().name for one in (stranger, without, stranger, dated, without, stranger, dated)]
+    assert names == ["Stranger", "Without", "Stranger", "Dated", "Dated", "Dated", "Dated"]
+
+
+def test_what_an_operator_changed_is_followed_again_by_the_same_token_and_by_no_older_one(office: Office) -> None:
+    client, stranger = office.platform(), office.stranger()
+    old, new = stranger.says(name="Old", issue_time=at(1)), stranger.says(name="New", issue_time=at(2))
+    user = [one.sign_in() for one in (old, new)][-1]
+    client("UserService.UpdateUser", user_id=user.id, name="Else")
+    assert [one.sign_in().name for one in (old, new, old)] == ["Else", "New", "New"]
+
+
+def test_identities_of_before_follow_their_next_token(office: Office) -> None:
+    stranger = office.stranger()
+    user = stranger.says(issue_time=at(2)).sign_in()
+    with raw.connect(office.deployment.url) as connection:  # as an earlier version leaves it
+        connection.execute("UPDATE identities SET token_time = NULL, token_digest = NULL WHERE user_id = ?", (user.id,))
+    assert stranger.says(name="Next", issue_time=at(1)).sign_in().name == "Next"
+    assert stranger.says(name="Older", issue_time=at(0)).sign_in().name == "Next"
+
+
+def test_control_without_the_time_of_the_last_one_two_tokens_would_take_turns(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Following, "gives_way_to", lambda before, after: True)
+    stranger = office.stranger()
+    tokens = [stranger.says(name=name, issue_time=at(number)) for number, name in enumerate(("Old", "New"))]
+    assert [one.sign_in().name for one in tokens * 2] == ["Old", "New", "Old", "New"]
 
 
 def test_an_address_of_somebody_else_is_followed_and_not_verified(office: Office) -> None:

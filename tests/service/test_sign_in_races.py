@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 import pytest
 from support import raw, weaken
-from support.interleave import Meeting, Place, at_once, refused
+from support.interleave import Background, Meeting, Place, Stop, at_once, refused
 from support.operators import delete_user
 from support.sign_in import ISSUER, Office, Stranger, patiently
 from support.tokens import INVALID_CREDENTIAL
 from support.world import fresh
 
+from tenantry_server.domain.users import Following
 from tenantry_server.store.queries import users
 
 pytest_plugins = ("support.sign_in",)
@@ -104,6 +106,29 @@ def test_of_many_calls_that_say_something_new_one_writes_it(office: Office) -> N
         key = {"organization_id": user.personal_organization_id, "action": "user.update"}
         assert raw.count(office.deployment.database, "audit_events", **key) == 1
     assert office.breaches() == []
+
+
+@pytest.mark.parametrize("rule", ["as it is", "control: not looked at again"])
+def test_an_older_token_that_is_overtaken_on_its_way_is_not_followed(
+    office: Office, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    stranger = office.stranger()
+    first, older, newer = (
+        stranger.says(name=name, issue_time=noon + timedelta(seconds=number))
+        for number, name in enumerate(("First", "Older", "Newer"))
+    )
+    first.sign_in()
+    with Stop(office.deployment.database, users.GET) as stop:
+        overtaken = Background(older.sign_in)
+        stop.wait()
+        assert newer.sign_in().name == "Newer"
+        if rule != "as it is":
+            monkeypatch.setattr(Following, "gives_way_to", lambda before, after: True)
+        stop.go()
+        assert not refused(overtaken.result())
+    monkeypatch.undo()
+    assert newer.says(name=None).sign_in().name == ("Newer" if rule == "as it is" else "Older")
 
 
 def test_of_people_who_move_to_one_address_at_once_one_has_it_verified(office: Office) -> None:

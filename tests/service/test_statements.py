@@ -44,7 +44,7 @@ MOST = {
     "ExportUser": 14,
     "GetCurrentUser": 5,
     "GetApiToken": 3,
-    "ListApiTokens": 3,
+    "ListApiTokens": 4,
     "GetMyApiToken": 5,
     "ListMyApiTokens": 5,
     "GetCurrentApiToken": 5,

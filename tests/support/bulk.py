@@ -132,7 +132,7 @@ class _Filling:
             self._insert("api_token_secrets", count, f"'{prefix}' || n", self._id(prefix), "NULL")
         self._insert("api_token_exclusions", BOUND, acme, self._id("7R"))
         self._insert("api_token_exclusions", ORGANIZATIONS, self._id("7T"), f"'{numbered('7R', BOUND + 7)}'")
-        self._insert("identities", OTHERS, "'https://login.example'", "'s' || n", self._id("7B"), member, "0")
+        self._insert("identities", OTHERS, "'https://login.example'", "'s' || n", self._id("7B"), member, "0", "NULL", "NULL")
         event = ("0", "'platform'", "''", "''", "'test'", "'api_token'", "''", "'{}'", "''")
         self._insert("audit_events", EVENTS, "''", "n + 1000", *event)
 

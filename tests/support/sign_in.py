@@ -109,6 +109,7 @@ class Office(World):
             email=address,
             email_verified=verified and address is not None,
             name="Stranger",
+            issue_time=None,
             expire_time=end,
         )
         return Stranger(self, claims)

@@ -43,6 +43,7 @@ def claims(number: int, lifetime: timedelta = timedelta(hours=1)) -> Claims:
         email=None,
         email_verified=False,
         name=None,
+        issue_time=None,
         expire_time=NOW + lifetime,
     )
 

@@ -17,7 +17,7 @@ from support.issuer import DISCOVERY, KEYS, PATIENCE, IdentityProvider, SigningK
 from support.verifiers import Stopwatch, keep_log, key_set, outcome, verifying
 
 from tenantry_server.domain.errors import IdentityProviderUnavailable, InvalidCredential
-from tenantry_server.oidc import fetch, refresher
+from tenantry_server.oidc import fetch, keys, refresher
 from tenantry_server.oidc.claims import Claims
 from tenantry_server.oidc.issuers import Issuer
 from tenantry_server.oidc.keys import RemoteKeySet
@@ -72,16 +72,83 @@ def test_strangers_tokens_have_the_keys_fetched_once_in_thirty_seconds(
 ) -> None:
     tokens = [by_unknown_key(provider) for _ in range(200)]
     with verifying(provider.issuer(), clock=clock) as verifier, ThreadPoolExecutor(8) as pool:
-        for step, fetched in ((0, 1), (29.9, 1), (0.1, 2), (29.9, 2), (600, 3)):
-            before = provider.fetches - 1
+
+        def kinds() -> set[type]:
+            return {type(found) for found in pool.map(lambda token: outcome(verifier, token), tokens)}
+
+        for step in (0, 29.9):
             stopwatch.now += step
-            found = list(pool.map(lambda token: outcome(verifier, token), tokens))
-            assert provider.fetches == 1 + fetched
-            kinds = Counter(type(each) for each in found)
-            assert set(kinds) <= {InvalidCredential, IdentityProviderUnavailable}
-            assert kinds[InvalidCredential] > 0
-            if before == fetched:
-                assert kinds[IdentityProviderUnavailable] == 0, "the provider was asked, and has no such key"
+            assert kinds() == {InvalidCredential, IdentityProviderUnavailable}, "one was looked for, and the others were not"
+            assert provider.fetches == 2
+        stopwatch.advance(0.1, verifier)
+        eventually(lambda: key_set(verifier, provider.url).due == stopwatch.now + 300, "they are fetched for the others")
+        for step, most in ((0, 3), (29.9, 3), (0.1, 4), (29.9, 4)):
+            stopwatch.advance(step, verifier)
+            assert InvalidCredential in kinds()
+            assert 3 <= provider.fetches <= most
+
+
+def test_a_key_first_used_just_after_a_strangers_refetch_is_looked_for_once_that_may_be(
+    provider: IdentityProvider, clock: MovableClock, stopwatch: Stopwatch, patient: None
+) -> None:
+    with verifying(provider.issuer(), clock=clock) as verifier:
+        stranger = by_unknown_key(provider)
+        assert isinstance(outcome(verifier, stranger), InvalidCredential)
+        provider.rotate()
+        token, other = provider.sign(), by_unknown_key(provider)
+        for _ in range(2):
+            assert is_unavailable(outcome(verifier, token), provider), "nobody has looked for its key yet"
+            assert is_unavailable(outcome(verifier, other), provider)
+            assert isinstance(outcome(verifier, stranger), InvalidCredential)
+        stopwatch.advance(29.9, verifier)
+        assert is_unavailable(outcome(verifier, token), provider)
+        assert provider.fetches == 2
+        stopwatch.advance(0.1, verifier)
+        eventually(lambda: provider.current in key_set(verifier, provider.url)._keys, "it is fetched though nobody calls")
+        assert isinstance(outcome(verifier, token), Claims)
+        assert isinstance(outcome(verifier, other), InvalidCredential)
+        assert provider.fetches == 3
+
+
+def test_a_token_that_comes_early_waits_for_nothing(
+    provider: IdentityProvider, clock: MovableClock, stopwatch: Stopwatch, patient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with verifying(provider.issuer(), clock=clock) as verifier:
+        assert isinstance(outcome(verifier, by_unknown_key(provider)), InvalidCredential)
+        monkeypatch.setattr(verifier._refresher, "wait_until", lambda is_over: 1 / 0)
+        assert is_unavailable(outcome(verifier, by_unknown_key(provider)), provider)
+
+
+def test_a_key_that_is_published_after_it_was_missed_is_found_half_a_minute_later(
+    provider: IdentityProvider, clock: MovableClock, stopwatch: Stopwatch, patient: None
+) -> None:
+    early = SigningKey("ES256")
+    with verifying(provider.issuer(), clock=clock) as verifier:
+        assert isinstance(outcome(verifier, provider.sign(key=early)), InvalidCredential)
+        provider.publish(early)
+        stopwatch.now += 29.9
+        assert isinstance(outcome(verifier, provider.sign(key=early)), InvalidCredential), "lately it was not there"
+        stopwatch.now += 0.1
+        assert isinstance(outcome(verifier, provider.sign(key=early)), Claims)
+
+
+def test_a_flood_of_unknown_keys_takes_no_more_than_so_much_memory_and_hides_no_key(
+    provider: IdentityProvider, clock: MovableClock, stopwatch: Stopwatch, patient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "_MOST", 3)
+    with verifying(provider.issuer(), clock=clock) as verifier:
+        known = key_set(verifier, provider.url)
+        assert isinstance(known, RemoteKeySet)
+        tokens = [by_unknown_key(provider) for _ in range(10)]
+        provider.rotate()
+        tokens.append(provider.sign())
+        for _ in range(3):
+            for token in tokens:
+                outcome(verifier, token)
+            assert len(known._asked) <= 3
+            assert len(known._absent) <= 3
+            stopwatch.advance(30, verifier)
+        eventually(lambda: isinstance(outcome(verifier, tokens[-1]), Claims), "the genuine one is found")
 
 
 def test_one_call_waits_for_the_provider_and_the_others_do_not(
@@ -245,7 +312,8 @@ def test_a_provider_that_is_down_stops_nothing_and_is_tried_again(
             stopwatch.advance(30, verifier)
             eventually(lambda: keys.due > stopwatch.now, "it is tried again")
         provider.is_down = False
-        assert verifier.verify(token)
+        stopwatch.advance(30, verifier)
+        eventually(lambda: isinstance(outcome(verifier, token), Claims), "it is tried once more")
     assert [(entry["log_level"], entry["event"]) for entry in log] == [
         ("warning", "identity provider unavailable"),
         ("info", "identity provider available"),

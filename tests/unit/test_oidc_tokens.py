@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
@@ -26,7 +26,7 @@ from tenantry_server.oidc.jwks import ALGORITHMS
 from tenantry_server.oidc.verifier import Verifier
 
 Make = Callable[[IdentityProvider], str]
-MILLISECOND = timedelta(milliseconds=1)
+MILLISECOND, MINUTE = timedelta(milliseconds=1), timedelta(minutes=1)
 
 
 def signed(payload: bytes) -> Make:
@@ -182,7 +182,11 @@ def test_a_token_is_refused_and_only_the_log_says_why(
 
 # Tokens that are believed, and what of the usual claims is different.
 BELIEVED: dict[str, tuple[Make, dict[str, Any]]] = {
-    "the least": (lambda p: p.sign(iat=None), {}),
+    "the least": (lambda p: p.sign(iat=None), {"issue_time": None}),
+    "iat to the millisecond": (
+        claiming(iat=1_700_000_000.0019),
+        {"issue_time": datetime.fromtimestamp(1_700_000_000.001, UTC)},
+    ),
     "one of several audiences": (claiming(aud=["https://other.example", AUDIENCE]), {}),
     "an access token": (headed(typ="at+jwt"), {}),
     "an access token by its full type": (headed(typ="application/AT+JWT"), {}),
@@ -190,7 +194,7 @@ BELIEVED: dict[str, tuple[Make, dict[str, Any]]] = {
     "a type in small letters": (headed(typ="jwt"), {}),
     "unknown headers": (headed(jku="https://evil.example/keys", more={"x": [1]}), {}),
     "nbf now": (lambda p: p.sign(nbf=now(p, 0)), {}),
-    "iat in a minute": (lambda p: p.sign(iat=now(p, 60)), {}),
+    "iat in a minute": (lambda p: p.sign(iat=now(p, 60)), {"issue_time": MINUTE}),
     "the longest subject": (claiming(sub="x" * 255), {"subject": "x" * 255}),
     "a subject like auth0's": (claiming(sub="auth0|5f7c"), {"subject": "auth0|5f7c"}),
     "an address": (claiming(email="Bo@example.com"), {"email": "Bo@example.com"}),
@@ -224,8 +228,26 @@ BELIEVED: dict[str, tuple[Make, dict[str, Any]]] = {
 def test_a_genuine_token_is_believed(name: str, provider: IdentityProvider, verifier: Verifier) -> None:
     make, different = BELIEVED[name]
     usual = {"issuer": provider.url, "subject": "somebody", "email": None, "email_verified": False, "name": None}
-    expire_time = provider.clock.now() + timedelta(hours=1)
-    assert verifier.verify(make(provider)) == Claims(**{**usual, "expire_time": expire_time, **different})
+    made = provider.clock.now()
+    if different.get("issue_time") is MINUTE:
+        different = {**different, "issue_time": made + MINUTE}
+    times = {"issue_time": made, "expire_time": made + timedelta(hours=1)}
+    assert verifier.verify(make(provider)) == Claims(**{**usual, **times, **different})
+
+
+def test_what_tokens_say_of_their_bearer_has_the_same_digest_when_it_is_the_same(
+    provider: IdentityProvider, verifier: Verifier
+) -> None:
+    def digest(**claims: Any) -> str:
+        return verifier.verify(provider.sign(**claims)).digest
+
+    said = {"email": "a@b.example", "email_verified": True, "name": "Bo"}
+    assert digest(**said) == digest(**said, jti="another", iat=0, sub="else")
+    others = [
+        digest(**{**said, name: value})
+        for name, value in (("email", "b@b.example"), ("email_verified", False), ("name", "Bo Ek"))
+    ]
+    assert len({digest(**said), digest(), *others}) == 5
 
 
 def test_a_token_is_good_to_the_last_millisecond_and_from_the_first(

@@ -19,6 +19,8 @@ _UUID = re.compile(r"[0-9A-F]{8}(?:-[0-9A-F]{4}){3}-[0-9A-F]{12}")
 
 # Never given to an object: what an unreadable id is looked up as where "unreadable" must not differ from "unknown".
 NIL = "0" * 26
+# Comes after every id.
+LAST = "Z" * 26
 
 
 def new() -> str:

@@ -33,10 +33,13 @@ class PageTokens:
     def __init__(self, key: bytes) -> None:
         self._key = key
 
-    def page(self, scope: str, size: int, rows: Sequence[T], key: Callable[[T], str]) -> Page[T]:
-        """The first `size` rows of one more; `key` names the row behind which the next page begins."""
+    def page(self, scope: str, size: int, rows: Sequence[T], key: Callable[[T], str], *, rest: str | None = None) -> Page[T]:
+        """The first `size` rows of one more; `key` names the row behind which the next page begins. `rest` is where it does
+        when there are fewer, though the list goes on.
+        """
         items = tuple(rows[:size])
-        return Page(items, self._sign(scope, key(items[-1])) if len(rows) > size else "")
+        position = key(items[-1]) if len(rows) > size else rest
+        return Page(items, "" if position is None else self._sign(scope, position))
 
     def position(self, scope: str, token: str, *, start: str = "") -> str:
         """Where the token says the list goes on. Raises InvalidRequest when it is not of this list."""

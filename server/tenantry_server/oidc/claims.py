@@ -4,6 +4,8 @@ OpenID Connect Core 1.0, sections 2 and 5.1; RFC 7519, section 4.1. There is no 
 at `exp`.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -35,12 +37,20 @@ class Claims:
     email: str | None
     email_verified: bool
     name: str | None
+    issue_time: datetime | None
     expire_time: datetime
+
+    @property
+    def digest(self) -> str:
+        """A SHA-256 of what it says of its bearer, beside who they are."""
+        said = json.dumps([self.email, self.email_verified, self.name])
+        return hashlib.sha256(said.encode()).hexdigest()
 
 
 def read(payload: Mapping[str, Any], *, issuer: str, now: datetime) -> Claims:
     """The claims of a token whose signature, issuer and audience were verified. Raises BadToken."""
     email, verified = _email(payload), payload.get("email_verified")
+    made, expire_time = _times(payload, now)
     return Claims(
         issuer=issuer,
         subject=_subject(payload),
@@ -48,12 +58,13 @@ def read(payload: Mapping[str, Any], *, issuer: str, now: datetime) -> Claims:
         # Some providers send the word (Amazon Cognito).
         email_verified=email is not None and (verified is True or verified == "true"),
         name=_name(payload.get("name")) or _name(payload.get("preferred_username")) or None,
-        expire_time=_expire_time(payload, now),
+        issue_time=made,
+        expire_time=expire_time,
     )
 
 
-def _expire_time(payload: Mapping[str, Any], now: datetime) -> datetime:
-    """When it is over, to the millisecond, if it has begun and is not over yet."""
+def _times(payload: Mapping[str, Any], now: datetime) -> tuple[datetime | None, datetime]:
+    """When it was made, if it says so, and when it is over, to the millisecond, if it has begun and is not over yet."""
     over, begins, made = (_instant(payload, name) for name in ("exp", "nbf", "iat"))
     if over is None:
         raise BadToken("no exp")
@@ -64,7 +75,7 @@ def _expire_time(payload: Mapping[str, Any], now: datetime) -> datetime:
         raise BadToken("it has not begun")
     if made is not None and made - now > _AHEAD:
         raise BadToken("it was made in the future")
-    return expire_time
+    return None if made is None else floor(made), expire_time
 
 
 def _instant(payload: Mapping[str, Any], name: str) -> datetime | None:

@@ -2,9 +2,10 @@
 
 Keys are refreshed every 5 minutes; what cannot be had is tried again after 30 s, and the old keys stay until then. A token that
 names a key which is not there asks for a refetch, at most every 30 s for an issuer; nothing else that a stranger sends costs
-the provider anything. Bounds that follow: a key taken away verifies no further token 5 minutes later, if the provider answers;
-and a key that signs within 30 s of a refetch, which any stranger's token may have asked for, may be refused until those are
-over. Providers publish keys long before they sign with them.
+the provider anything. Who comes too early for one, because of some stranger perhaps, is told to come again, and the refetch
+is made as soon as it may be: no token is called invalid for a key that nobody has looked for since the token came. Bounds
+that follow: a key taken away verifies no further token 5 minutes later, if the provider answers; a key that is published
+verifies tokens 30 s later at most.
 """
 
 from abc import ABC, abstractmethod
@@ -26,6 +27,8 @@ from .refresher import Refresher
 log = structlog.get_logger("tenantry.oidc")
 
 _REFRESH, _PAUSE = 300.0, 30.0
+# How many keys that are not there are remembered by their ids. Tokens of the rest are never called invalid, only unverifiable.
+_MOST = 1000
 
 
 class KeySet(ABC):
@@ -85,48 +88,71 @@ class KeySet(ABC):
 class RemoteKeySet(KeySet):
     """Keys that are fetched by the refresher's thread alone.
 
-    Fetches are numbered as they begin: what answers for an unknown key is one that began after the key was asked for.
+    Fetches are numbered as they begin. What answers for a key that is not there is one that began after it was asked for, so
+    its id is first `asked` for, then `sought` by a fetch, then known to be `absent` until keys may be fetched again.
     """
 
     def __init__(self, issuer: Issuer, refresher: Refresher) -> None:
         super().__init__(issuer)
         self._refresher = refresher
-        self._begun = self._ended = self._succeeded = 0
-        # Which fetch the last token with an unknown key waits for, and when it asked.
-        self._wanted, self._asked = 0, -inf
+        self._begun = self._ended = 0
+        # The fetch that somebody asked for last, when it is to begin, and the earliest that the one after it may.
+        self._wanted, self._planned, self._earliest = 0, -inf, -inf
+        self._asked: set[str] = set()
+        self._sought: set[str] = set()
+        self._absent: set[str] = set()
 
     @property
     def due(self) -> float:
-        """When to refresh them next: as soon as somebody asked, if nobody has looked since."""
-        return self._next if self._ended >= self._wanted else min(self._asked, self._next)
+        """When to refresh them next: for who asked, as soon as that may be."""
+        return self._next if self._ended >= self._wanted else min(self._planned, self._next)
 
     def refresh(self) -> None:
         """Fetches them."""
         with self._refresher.changed:
+            now = monotonic()
             self._begun += 1
+            self._sought, self._asked = self._asked, set()
+            self._absent = self._absent - self._sought if now < self._earliest else set()
+            if self._begun == self._wanted:
+                self._earliest = now + _PAUSE
         keys = self._try()
         with self._refresher.changed:
             self._ended = self._begun
             if keys is not None:
-                self._keys, self._succeeded = keys, self._ended
+                self._absent = (self._absent | self._sought | self._keys.keys()) - keys.keys()
+                self._keys = keys
+            self._sought = set()
             self._next = monotonic() + (_PAUSE if keys is None else _REFRESH)
             self._refresher.changed.notify_all()
 
     def _find_new(self, kid: str) -> Mapping[str, jwt.PyJWK] | None:
         with self._refresher.changed:
-            if kid not in self._keys:  # it may have come before the lock
-                self._ask()
-                self._refresher.wait_until(lambda: self._ended >= self._wanted)
-                if kid not in self._keys and self._succeeded < self._wanted:
+            if kid not in self._keys and (kid not in self._absent or monotonic() >= self._earliest):
+                self._await(kid)
+                if kid not in self._keys and kid not in self._absent:
                     raise self._unavailable()
             return self._keys.get(kid)
 
-    def _ask(self) -> None:
-        """Has them fetched, unless somebody asked less than 30 s ago."""
-        now = monotonic()
-        if now - self._asked >= _PAUSE:
-            self._asked, self._wanted = now, self._begun + 1
+    def _await(self, kid: str) -> None:
+        """Has a key looked for, and waits for that if it is done now."""
+        if kid in self._sought:
+            number = self._begun
+        else:
+            number = self._ask(kid)
+            if self._planned > monotonic():
+                return
+        self._refresher.wait_until(lambda: self._ended >= number)
+
+    def _ask(self, kid: str) -> int:
+        """Plans a fetch, unless one is. Answers with its number."""
+        self._absent.discard(kid)
+        if len(self._asked) < _MOST:
+            self._asked.add(kid)
+        if self._wanted <= self._begun:
+            self._planned, self._wanted = max(monotonic(), self._earliest), self._begun + 1
             self._refresher.changed.notify_all()
+        return self._wanted
 
     def _load(self) -> Jwks:
         return jwks.parse(fetch.read(self.issuer.jwks_url or fetch.discover(self.issuer.url)))

@@ -44,15 +44,19 @@ class ApiTokens(Service):
         return token, effect_in(self.store, token, call.held.organization)
 
     def list_page(self, call: Call, page: PageRequest) -> Page[ApiToken]:
-        """A page of the tokens that reach the organization, by id."""
+        """A page of the tokens that reach the organization: those bound to it, by id, then those of members that reach all of
+        their organizations, by member and id. It is shorter, and the list goes on, where many members have no such token.
+        """
         scope = self.scope(call)
-        after = self.page_tokens.position(scope, page.token)
-        rows = self._list(call.organization_id, after, page.limit + 1)
-        return self.page_tokens.page(scope, page.limit, rows, lambda token: token.id)
+        place = self.page_tokens.position(scope, page.token)
+        rows, rest = self._page(call.organization_id, place, page.limit + 1)
+        return self.page_tokens.page(scope, page.limit, rows, _place, rest=rest)
 
     def list_all(self, organization_id: str) -> list[ApiToken]:
-        """All tokens that reach an organization. Raises ListTooLong."""
-        return whole(self._list(organization_id, "", MAX_LIST + 1))
+        """All tokens that reach an organization, by id. Raises ListTooLong."""
+        bound = self._bound(organization_id, "", MAX_LIST + 1)
+        rest = self._of_members(organization_id, "", "", ids.LAST, MAX_LIST + 1)
+        return sorted(whole([*bound, *rest]), key=lambda token: token.id)
 
     @changes
     def update(self, change: Change, wanted: TokenUpdate, *, api_token_id: str) -> ApiToken:
@@ -132,14 +136,27 @@ class ApiTokens(Service):
         key = {"organization_id": organization_id, "user_id": token.user_id}
         return excluded is None and self.database.row(member_statements.GET, **key) is not None
 
-    def _list(self, organization_id: str, after: str, limit: int) -> list[ApiToken]:
+    def _page(self, organization_id: str, place: str, limit: int) -> tuple[list[ApiToken], str | None]:
+        """What follows a place, and where the list goes on if that is less than the limit and the list is not over: a page
+        looks at so many members at most.
+        """
+        member, _, after = place.rpartition("/")
+        found = [] if member else self._bound(organization_id, after, limit)
+        if len(found) == limit:
+            return found, None
+        after = after if member else ""
+        key = {"organization_id": organization_id, "first": member}
+        last = self.database.row(member_statements.FURTHER, **key) or ids.LAST
+        found += self._of_members(organization_id, member, after, last, limit - len(found))
+        return found, None if last == ids.LAST else f"{last}/{ids.LAST}"
+
+    def _bound(self, organization_id: str, after: str, limit: int) -> list[ApiToken]:
         slots = {"organization_id": organization_id, "after": after, "limit": limit}
-        now = milliseconds(self.store.clock.now())
-        found = [
-            *self.database.rows(statements.OF_ORGANIZATION, now=now, **slots),
-            *self.database.rows(statements.OF_MEMBERS, now=now, **slots),
-        ]
-        return sorted(found, key=lambda token: token.id)[:limit]
+        return self.database.rows(statements.OF_ORGANIZATION, now=milliseconds(self.store.clock.now()), **slots)
+
+    def _of_members(self, organization_id: str, first: str, after: str, last: str, limit: int) -> list[ApiToken]:
+        slots = {"organization_id": organization_id, "first": first, "after": after, "last": last, "limit": limit}
+        return self.database.rows(statements.OF_MEMBERS, now=milliseconds(self.store.clock.now()), **slots)
 
     def _grantable(self, change: Change, permissions: Sequence[str] | None) -> tuple[str, ...] | None:
         granted = known(permissions, change.catalog.all)
@@ -153,6 +170,11 @@ class ApiTokens(Service):
 
     def _ensure_may_grant(self, change: Change, permissions: tuple[str, ...] | None, held: frozenset[str]) -> None:
         ensure_may_grant(change.call.principal, permissions, held=held, everything=change.catalog.all)
+
+
+def _place(token: ApiToken) -> str:
+    """Where a token stands in the list: what is bound comes first, by id; the rest by member and id."""
+    return token.id if token.organization_id else f"{token.user_id}/{token.id}"
 
 
 def personal_organization(store: Store, user_id: str) -> str:

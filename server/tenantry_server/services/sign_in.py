@@ -1,12 +1,13 @@
 """People who come with a token of their identity provider: known by issuer and subject, and made when they first come."""
 
 from dataclasses import replace
+from typing import Any
 
 from ..domain.call import Call
 from ..domain.errors import EmailTaken, IdentityTaken, InvalidCredential, UserDeleted
 from ..domain.names import fitting
 from ..domain.principal import Known, Principal
-from ..domain.users import Identity, User, UserState
+from ..domain.users import Following, Identity, User, UserState
 from ..oidc.claims import Claims
 from ..store.change import Change
 from ..store.queries import users as statements
@@ -14,14 +15,16 @@ from ..store.standings import identify
 from ..store.transactions import change, create_user
 from . import emails
 from .service import Service
-from .users import NewUser, keep, make, present
+from .users import NewUser, keep, kept, make, present
 
 # Who has no other name that could be shown.
 _UNNAMED = "Unnamed"
 
 
 class SignIn(Service):
-    """Finds out whom an identity provider vouches for. E-mail address, verified flag and name follow the token."""
+    """Finds out whom an identity provider vouches for. E-mail address, verified flag and name follow the newest token that
+    said something new (`Following`): several of one person are good at the same time, and may say different things.
+    """
 
     def known(self, call: Call, claims: Claims, organization_id: str) -> Known:
         """The person, and what they may do in the organization; made, with a personal organization, if they are new."""
@@ -47,7 +50,7 @@ class SignIn(Service):
         def body(change: Change) -> NewUser:
             change.call.caller = None  # whoever is made acts; a try before this one made somebody else
             verified = claims.email_verified and bool(address) and not self._is_taken(address)
-            return make(change, address, name, verified, identity)
+            return make(change, address, name, verified, identity, _following(claims))
 
         while True:
             try:
@@ -66,22 +69,32 @@ class SignIn(Service):
         name = _name(claims) if claims.name else found.name
         if (address, verified, name) == (before.email, before.email_verified, found.name):
             return False  # as with nearly every call
+        if not self._last_followed(before).gives_way_to(_following(claims)):
+            return False
         if not address or self._is_taken(address, but_by=before.user_id):
             verified = False
         if (address, verified, name) == (before.email, before.email_verified, found.name):
             return False
-        return self._update(call, before, address, verified, name)
+        return self._update(call, before, _following(claims), email=address, email_verified=verified, name=name)
 
-    def _update(self, call: Call, principal: Principal, address: str, verified: bool, name: str) -> bool:
+    def _last_followed(self, principal: Principal) -> Following:
+        """The token that was followed last."""
+        found = self.database.row(statements.FOLLOWED, identity_id=principal.credential_id)
+        if found is None:  # deleted in this very moment
+            raise InvalidCredential
+        return found
+
+    def _update(self, call: Call, principal: Principal, following: Following, **profile: Any) -> bool:
         user = self.database.one(statements.GET, user_id=principal.user_id)
         if user.state is not UserState.ACTIVE:  # deleted in this very moment
             raise InvalidCredential
 
         def body(change: Change) -> User:
             before = present(change, user.id)
-            after = replace(before, email=address, email_verified=verified, name=name)
-            if after == before:
+            after = replace(before, **profile)
+            if after == before or not self._last_followed(principal).gives_way_to(following):
                 change.unchanged(before)
+            change.database.run(statements.FOLLOW, identity_id=principal.credential_id, **kept(following))
             return keep(change, before, after)
 
         try:
@@ -101,6 +114,10 @@ class SignIn(Service):
 def _aside(call: Call) -> Call:
     """A change beside the call that is in progress: what the call says of its own change does not hold for it."""
     return Call(method=call.method, call_id=call.call_id, deadline=call.deadline)
+
+
+def _following(claims: Claims) -> Following:
+    return Following(claims.issue_time, claims.digest)
 
 
 def _address(claims: Claims) -> str:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..domain import ids
 from ..domain.audit import changes as differences
@@ -11,7 +12,7 @@ from ..domain.errors import EmailTaken, IdentityTaken, InvalidRequest, UserDelet
 from ..domain.etags import etag
 from ..domain.organizations import Organization
 from ..domain.paging import Page
-from ..domain.users import Identity, User, UserState
+from ..domain.users import NO_TOKEN, Following, Identity, User, UserState
 from ..store.change import Change
 from ..store.queries import users as statements
 from ..store.transactions import change, create_user
@@ -129,8 +130,16 @@ def _ensure_printable(identity: Identity | None) -> None:
             raise InvalidRequest.of(f"identity.{name}", "must be printable", "IDENTITY")
 
 
-def make(change: Change, email: str, name: str, email_verified: bool, identity: Identity | None) -> NewUser:
-    """Makes a user and their personal organization, inside a change: by whoever calls or, where nobody does, by themselves.
+def make(
+    change: Change,
+    email: str,
+    name: str,
+    email_verified: bool,
+    identity: Identity | None,
+    following: Following = NO_TOKEN,
+) -> NewUser:
+    """Makes a user and their personal organization, inside a change: by whoever calls or, where nobody does, by themselves,
+    following a token.
 
     Raises EmailTaken or IdentityTaken.
     """
@@ -141,8 +150,8 @@ def make(change: Change, email: str, name: str, email_verified: bool, identity: 
     if not change.database.run(statements.INSERT, **new):
         raise EmailTaken(email=email)
     if identity is not None:
-        key = {"issuer": identity.issuer, "subject": identity.subject}
-        if not change.database.run(statements.IDENTIFY, id=ids.new(), user_id=user_id, now=now, **key):
+        key = {"issuer": identity.issuer, "subject": identity.subject, "user_id": user_id}
+        if not change.database.run(statements.IDENTIFY, id=ids.new(), now=now, **key, **kept(following)):
             raise IdentityTaken(issuer=identity.issuer, subject=identity.subject)
     personal = found(change, PERSONAL_NAME, creator_user_id=user_id, personal=True)
     change.record("user.create", "user", user_id, {"personal_organization_id": (None, personal.id)})
@@ -159,6 +168,12 @@ def make(change: Change, email: str, name: str, email_verified: bool, identity: 
         identities=() if identity is None else (identity,),
     )
     return NewUser(user, personal)
+
+
+def kept(following: Following) -> dict[str, Any]:
+    """A token that is followed, as it is kept."""
+    made = following.issue_time
+    return {"token_time": None if made is None else milliseconds(made), "token_digest": following.digest or None}
 
 
 def present(change: Change, user_id: str) -> User:

@@ -31,13 +31,17 @@ User.add_index(User.index(User.email, unique=True, where=User.email_verified == 
 
 
 class Identity(Model):
-    """How an identity provider knows a user."""
+    """How an identity provider knows a user; and when the token that was followed last was made, and a SHA-256 of what it said
+    of the user, null until one was.
+    """
 
     issuer = TextField()
     subject = TextField()
     id = TextField()
     user_id = TextField()
     create_time = BigIntegerField()
+    token_time = BigIntegerField(null=True)
+    token_digest = TextField(null=True)
 
     class Meta:
         table_name = "identities"
@@ -83,6 +87,9 @@ ApiToken.add_index(
 )
 ApiToken.add_index(ApiToken.index(ApiToken.user_id, ApiToken.id, name="api_tokens_user"))
 ApiToken.add_index(ApiToken.index(ApiToken.organization_id, ApiToken.id, name="api_tokens_organization"))
+ApiToken.add_index(
+    ApiToken.index(ApiToken.user_id, ApiToken.id, where=ApiToken.organization_id == SQL("''"), name="api_tokens_unbound")
+)
 ApiToken.add_index(ApiToken.index(ApiToken.id, where=ApiToken.kind == SQL("'plt'"), name="api_tokens_platform"))
 
 

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from peewee import JOIN, fn
+from peewee import JOIN, SQL, fn
 
 from ...domain.tokens import ApiToken, TokenKind
 from ..models import Membership
 from ..people import ApiToken as Table
 from ..people import ApiTokenExclusion, ApiTokenSecret
-from ..statements import Row, Slot, Statement, changing, constant, value
+from ..statements import PerEngine, Row, Slot, Statement, changing, constant, value
 from ..values import instant, instant_or_none, words
 
 _COLUMNS = (
@@ -54,7 +54,11 @@ def record(row: Row) -> ApiToken:
 
 def _tokens() -> Any:
     """Tokens, with the one secret that ends, if it is still good."""
-    return Table.select(*_COLUMNS, ApiTokenSecret.expire_time).join(
+    return _with_secret(Table.select(*_COLUMNS, ApiTokenSecret.expire_time))
+
+
+def _with_secret(query: Any) -> Any:
+    return query.join(
         ApiTokenSecret,
         JOIN.LEFT_OUTER,
         on=(ApiTokenSecret.api_token_id == Table.id) & (ApiTokenSecret.expire_time > Slot("now")),
@@ -69,6 +73,41 @@ _Other = ApiTokenExclusion.alias("other")
 _AFTER = Table.id > Slot("after")
 _UNBOUND = Table.organization_id == constant("")
 
+_MEMBERS = lambda: (
+    (Membership.organization_id == Slot("organization_id")) & Membership.user_id.between(Slot("first"), Slot("last"))
+)
+_OF_MEMBER = lambda user_id: (Table.user_id == user_id) & ((Table.user_id > Slot("first")) | _AFTER) & _UNBOUND
+
+
+def _admitted(query: Any, token_id: Any) -> Any:
+    """Without what is kept out of the organization."""
+    return query.join(
+        ApiTokenExclusion,
+        JOIN.LEFT_OUTER,
+        on=(ApiTokenExclusion.organization_id == Slot("organization_id")) & (ApiTokenExclusion.api_token_id == token_id),
+    ).where(ApiTokenExclusion.api_token_id.is_null())
+
+
+def _of_each_member() -> Any:
+    """SQLite begins with the left side of a CROSS JOIN."""
+    query = _with_secret(Membership.select(*_COLUMNS, ApiTokenSecret.expire_time).join(Table, JOIN.CROSS)).switch(Table)
+    query = _admitted(query, Table.id).where(_MEMBERS() & _OF_MEMBER(Membership.user_id))
+    return query.order_by(Membership.user_id, Table.id).limit(Slot("limit"))
+
+
+def _of_members() -> Any:
+    """PostgreSQL goes through a LATERAL that is limited once for each row."""
+    tokens = (
+        _with_secret(Table.select(*_COLUMNS, ApiTokenSecret.expire_time.alias("overlap")))
+        .switch(Table)
+        .where(_OF_MEMBER(Membership.user_id))
+    )
+    tokens = _admitted(tokens, Table.id).order_by(Table.id).limit(Slot("limit")).alias("tokens")
+    columns = [tokens.c[column.column_name] for column in _COLUMNS]
+    query = Membership.select(*columns, tokens.c.overlap).join(tokens, JOIN.LATERAL, on=SQL("TRUE")).where(_MEMBERS())
+    return query.order_by(Membership.user_id, tokens.c.id).limit(Slot("limit"))
+
+
 GET = Statement(lambda: _tokens().where(Table.id == Slot("api_token_id")), record)
 BY_NAME = Statement(
     lambda: _tokens().where(
@@ -77,25 +116,9 @@ BY_NAME = Statement(
     record,
 )
 OF_ORGANIZATION = Statement(lambda: _page(_tokens().where((Table.organization_id == Slot("organization_id")) & _AFTER)), record)
-# Tokens of members that reach all of their organizations, and are not kept out of this one.
-OF_MEMBERS = Statement(
-    lambda: _page(
-        _tokens()
-        .switch(Table)
-        .join(
-            Membership,
-            on=(Membership.user_id == Table.user_id) & (Membership.organization_id == Slot("organization_id")),
-        )
-        .switch(Table)
-        .join(
-            ApiTokenExclusion,
-            JOIN.LEFT_OUTER,
-            on=(ApiTokenExclusion.organization_id == Slot("organization_id")) & (ApiTokenExclusion.api_token_id == Table.id),
-        )
-        .where(_UNBOUND & _AFTER & ApiTokenExclusion.api_token_id.is_null())
-    ),
-    record,
-)
+# Tokens of members that reach all of their organizations, and are not kept out of this one: by member, then by id, of the
+# members up to `last`. The work is that of these members: tokens of others are not looked at, whatever the planner believes.
+OF_MEMBERS = Statement(PerEngine(sqlite=_of_each_member, postgresql=_of_members), record)
 OF_USER = Statement(lambda: _page(_tokens().where((Table.user_id == Slot("user_id")) & _AFTER)), record)
 OF_USER_IN = Statement(
     lambda: _page(

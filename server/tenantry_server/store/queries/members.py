@@ -61,6 +61,16 @@ LIST: Statement[Row] = Statement(
     ),
     tuple,
 )
+# A thousand places behind a member, whether they are still one or not: how far a page looks whose items only some have.
+FURTHER = value(
+    lambda: (
+        Table.select(Table.user_id)
+        .where((Table.organization_id == Slot("organization_id")) & (Table.user_id >= Slot("first")))
+        .order_by(Table.user_id)
+        .limit(1)
+        .offset(1000)
+    )
+)
 # The assignments of a run of members, from `first` to `last`.
 ASSIGNMENTS = Statement(
     lambda: (

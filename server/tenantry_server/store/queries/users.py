@@ -5,7 +5,7 @@ from typing import Any
 from peewee import JOIN
 
 from ...domain.roles import MemberRole
-from ...domain.users import Identity, User, UserState
+from ...domain.users import Following, Identity, User, UserState
 from ..models import Membership, PersonalOrganization, ServerKey
 from ..people import ApiToken
 from ..people import Identity as IdentityTable
@@ -116,8 +116,21 @@ IDENTIFY = changing(
             IdentityTable.id: Slot("id"),
             IdentityTable.user_id: Slot("user_id"),
             IdentityTable.create_time: Slot("now"),
+            IdentityTable.token_time: Slot("token_time"),
+            IdentityTable.token_digest: Slot("token_digest"),
         }
     ).on_conflict("nothing")
+)
+FOLLOWED = Statement(
+    lambda: IdentityTable.select(IdentityTable.token_time, IdentityTable.token_digest).where(
+        IdentityTable.id == Slot("identity_id")
+    ),
+    lambda row: Following(instant_or_none(row[0]), row[1] or ""),
+)
+FOLLOW = changing(
+    lambda: IdentityTable.update(
+        {IdentityTable.token_time: Slot("token_time"), IdentityTable.token_digest: Slot("token_digest")}
+    ).where(IdentityTable.id == Slot("identity_id"))
 )
 FORGET_IDENTITIES = changing(lambda: IdentityTable.delete().where(IdentityTable.user_id == Slot("user_id")))
 END_TOKENS = changing(lambda: ApiToken.delete().where(ApiToken.user_id == Slot("user_id")))

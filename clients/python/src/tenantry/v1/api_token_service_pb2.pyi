@@ -202,7 +202,7 @@ class ListApiTokensResponse(_message.Message):
     """Token of the next page; empty on the last one."""
     @_builtins.property
     def api_tokens(self) -> _containers.RepeatedCompositeFieldContainer[_api_token_pb2.ApiToken]:
-        """Tokens, by id."""
+        """Tokens."""
 
     def __init__(
         self,

@@ -122,7 +122,9 @@ class ApiTokenServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListApiTokens(self, request, context):
-        """Lists the tokens that reach the organization, by id: its own, and those of its members.
+        """Lists the tokens that reach the organization: those bound to it, by id, which are its own and some of its members';
+        then those of members that reach all of their organizations, by member and id. A page may be shorter than asked for, even
+        empty, while there is a next one: where many members have no such token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,10 @@ class ApiTokenServiceStub:
     GetApiToken: _grpc.UnaryUnaryMultiCallable[_api_token_service_pb2.GetApiTokenRequest, _api_token_service_pb2.GetApiTokenResponse]
     """Reads a token that reaches the organization, and what it can do there now."""
     ListApiTokens: _grpc.UnaryUnaryMultiCallable[_api_token_service_pb2.ListApiTokensRequest, _api_token_service_pb2.ListApiTokensResponse]
-    """Lists the tokens that reach the organization, by id: its own, and those of its members."""
+    """Lists the tokens that reach the organization: those bound to it, by id, which are its own and some of its members';
+    then those of members that reach all of their organizations, by member and id. A page may be shorter than asked for, even
+    empty, while there is a next one: where many members have no such token.
+    """
     UpdateApiToken: _grpc.UnaryUnaryMultiCallable[_api_token_service_pb2.UpdateApiTokenRequest, _api_token_service_pb2.UpdateApiTokenResponse]
     """Changes a token that the organization owns."""
     RotateApiToken: _grpc.UnaryUnaryMultiCallable[_api_token_service_pb2.RotateApiTokenRequest, _api_token_service_pb2.RotateApiTokenResponse]
@@ -80,7 +83,10 @@ class ApiTokenServiceAsyncStub(ApiTokenServiceStub):
     GetApiToken: _aio.UnaryUnaryMultiCallable[_api_token_service_pb2.GetApiTokenRequest, _api_token_service_pb2.GetApiTokenResponse]  # type: ignore[assignment]
     """Reads a token that reaches the organization, and what it can do there now."""
     ListApiTokens: _aio.UnaryUnaryMultiCallable[_api_token_service_pb2.ListApiTokensRequest, _api_token_service_pb2.ListApiTokensResponse]  # type: ignore[assignment]
-    """Lists the tokens that reach the organization, by id: its own, and those of its members."""
+    """Lists the tokens that reach the organization: those bound to it, by id, which are its own and some of its members';
+    then those of members that reach all of their organizations, by member and id. A page may be shorter than asked for, even
+    empty, while there is a next one: where many members have no such token.
+    """
     UpdateApiToken: _aio.UnaryUnaryMultiCallable[_api_token_service_pb2.UpdateApiTokenRequest, _api_token_service_pb2.UpdateApiTokenResponse]  # type: ignore[assignment]
     """Changes a token that the organization owns."""
     RotateApiToken: _aio.UnaryUnaryMultiCallable[_api_token_service_pb2.RotateApiTokenRequest, _api_token_service_pb2.RotateApiTokenResponse]  # type: ignore[assignment]
@@ -135,7 +141,10 @@ class ApiTokenServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _api_token_service_pb2.ListApiTokensRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_api_token_service_pb2.ListApiTokensResponse, _abc.Awaitable[_api_token_service_pb2.ListApiTokensResponse]]:
-        """Lists the tokens that reach the organization, by id: its own, and those of its members."""
+        """Lists the tokens that reach the organization: those bound to it, by id, which are its own and some of its members';
+        then those of members that reach all of their organizations, by member and id. A page may be shorter than asked for, even
+        empty, while there is a next one: where many members have no such token.
+        """
 
     @_abc_1.abstractmethod
     def UpdateApiToken(

@@ -131,8 +131,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 92
     """DEADLINE_EXCEEDED. The call's deadline passed; nothing was changed. No metadata."""
     ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: _ErrorReason.ValueType  # 93
-    """UNAVAILABLE. The keys of the identity provider that the token names cannot be had now, so nobody knows whether it is
-    genuine; nothing was changed, and the call is safe to repeat. Metadata: `issuer` (the provider's URL).
+    """UNAVAILABLE. The keys of the identity provider that the token names cannot be had now, or were had just before the token
+    came and do not have its key, so nobody knows whether it is genuine: they are asked for again within 30 s. Nothing was
+    changed, and the call is safe to repeat. Metadata: `issuer` (the provider's URL).
     """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 99
     """INTERNAL. Something unforeseen happened; the log has it under the call's id. Metadata: `call_id`."""
@@ -252,8 +253,9 @@ as far as the data goes), `at_least_revision` as sent.
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 92
 """DEADLINE_EXCEEDED. The call's deadline passed; nothing was changed. No metadata."""
 ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 93
-"""UNAVAILABLE. The keys of the identity provider that the token names cannot be had now, so nobody knows whether it is
-genuine; nothing was changed, and the call is safe to repeat. Metadata: `issuer` (the provider's URL).
+"""UNAVAILABLE. The keys of the identity provider that the token names cannot be had now, or were had just before the token
+came and do not have its key, so nobody knows whether it is genuine: they are asked for again within 30 s. Nothing was
+changed, and the call is safe to repeat. Metadata: `issuer` (the provider's URL).
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 99
 """INTERNAL. Something unforeseen happened; the log has it under the call's id. Metadata: `call_id`."""

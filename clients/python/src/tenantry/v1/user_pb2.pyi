@@ -50,7 +50,10 @@ Global___UserState: _TypeAlias = UserState  # noqa: Y015
 
 @_typing.final
 class User(_message.Message):
-    """A person. Whoever signs in through a trusted identity provider becomes one; operators can make users beforehand."""
+    """A person. Whoever signs in through a trusted identity provider becomes one; operators can make users beforehand. Address,
+    verified flag and name follow the newest token that says something new, by its `iat`; a token without one is followed only
+    until one that has it was.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
