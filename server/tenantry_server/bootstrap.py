@@ -55,7 +55,6 @@ from tenantry.v1 import (
 )
 
 from . import tls
-from .domain.certificates import Principals
 from .envoy.servicer import AuthorizationServicer as EnvoyAuthorization
 from .oidc.verifier import Verifier
 from .rest.authzen import errors as authzen_errors
@@ -242,7 +241,7 @@ class Health(health.HealthServicer):
 
 
 class Server:
-    """A gRPC server over wired services, with health and drain. `principals` are those that client certificates stand for."""
+    """A gRPC server over wired services, with health and drain."""
 
     def __init__(
         self,
@@ -257,7 +256,7 @@ class Server:
         the transport's certificates cannot be used. Without a transport the port speaks plaintext, and is the only one;
         without a verifier nobody signs in.
         """
-        self.principals: Principals = transport.clients.principals if transport and transport.clients else {}
+        self._clients = transport.clients if transport else None
         self.policies = policy.read((*SERVICE_NAMES, *policy.INFRASTRUCTURE), services.store.catalog)
         threads = _SQLITE_THREADS if isinstance(services.store.database, SqliteDatabase) else _THREADS
         self._verifier = verifier
@@ -280,8 +279,13 @@ class Server:
 
     def interceptors(self) -> tuple[Interceptor, ...]:
         """What surrounds every call; tests take links out to see others fail."""
-        certificates = partial(certificate_principal, principals=self.principals)
-        return interceptors.chain(self.policies, self.services.store, self.credentials, _RENDERERS, certificates)
+        parts = (self.policies, self.services.store, self.credentials, _RENDERERS)
+        if self._clients is None:
+            return interceptors.chain(*parts)
+        clients = self._clients
+        return interceptors.chain(
+            *parts, partial(certificate_principal, principals=clients.principals, revoked=clients.revoked)
+        )
 
     def start(self) -> None:
         """Accepts calls, and says so."""

@@ -46,6 +46,7 @@ class Settings:
     mtls_address: str
     mtls_client_ca_file: Path | None
     mtls_principals_file: Path | None
+    mtls_crl_file: Path | None
 
     @property
     def scheme(self) -> str:
@@ -136,6 +137,7 @@ VARIABLES = (
     ),
     Variable("MTLS_CLIENT_CA_FILE", "", "authorities whose client certificates that port demands, PEM", _file),
     Variable("MTLS_PRINCIPALS_FILE", "", "file that says which service a client certificate stands for", _file),
+    Variable("MTLS_CRL_FILE", "", "revocation lists of those authorities, PEM; whose certificate is on one is nobody", _file),
 )
 # What means nothing alone: a variable, and those it needs.
 _NEEDS = {
@@ -147,6 +149,7 @@ _NEEDS = {
     "MTLS_ADDRESS": ("GRPC_TLS_CERT_FILE", "MTLS_CLIENT_CA_FILE", "MTLS_PRINCIPALS_FILE"),
     "MTLS_CLIENT_CA_FILE": ("MTLS_ADDRESS",),
     "MTLS_PRINCIPALS_FILE": ("MTLS_ADDRESS",),
+    "MTLS_CRL_FILE": ("MTLS_ADDRESS",),
 }
 
 

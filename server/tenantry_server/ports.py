@@ -3,10 +3,21 @@
 import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from .config import PREFIX, ConfigError, Settings, load_principals
-from .tls import CertificateFiles, ClientCertificates, TlsError, Transport, Upstream, read_authorities, read_pair
+from .tls import (
+    CertificateFiles,
+    ClientCertificates,
+    TlsError,
+    Transport,
+    Upstream,
+    Watched,
+    read_authorities,
+    read_pair,
+    read_revoked,
+)
 
 
 def of_server(settings: Settings) -> tuple[str, ...]:
@@ -26,10 +37,19 @@ def transport(settings: Settings, known: frozenset[str]) -> Transport | None:
         return None
     if settings.mtls_client_ca_file is None or settings.mtls_principals_file is None:
         return Transport(certificate)
+    return Transport(certificate, _clients(settings, settings.mtls_client_ca_file, settings.mtls_principals_file, known))
+
+
+def _clients(settings: Settings, authorities: Path, listed: Path, known: frozenset[str]) -> ClientCertificates:
+    """The port for internal services. What is in its files counts from the next call on."""
     with _named("MTLS_CLIENT_CA_FILE"):
-        read_authorities(settings.mtls_client_ca_file)
-    principals = load_principals(settings.mtls_principals_file, known)
-    return Transport(certificate, ClientCertificates(settings.mtls_address, settings.mtls_client_ca_file, principals))
+        read_authorities(authorities)
+    principals = Watched(partial(load_principals, known=known), listed, bad=ConfigError, noun="principals").current
+    if settings.mtls_crl_file is None:
+        return ClientCertificates(settings.mtls_address, authorities, principals)
+    with _named("MTLS_CRL_FILE"):
+        revoked = Watched(read_revoked, settings.mtls_crl_file, authorities, noun="revocation lists").current
+    return ClientCertificates(settings.mtls_address, authorities, principals, revoked)
 
 
 def front(settings: Settings) -> CertificateFiles | None:

@@ -6,7 +6,7 @@ configuration they began with and no other, so an authority that is taken away i
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -18,13 +18,14 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from .domain.certificates import Principals
+from .domain.certificates import Principals, Revoked
 
 log = structlog.get_logger("tenantry.tls")
 
 T = TypeVar("T")
 
 _BEGIN = b"-----BEGIN CERTIFICATE-----"
+_BEGIN_LIST = b"-----BEGIN X509 CRL-----"
 _SMALLEST_RSA = 2048
 
 
@@ -42,11 +43,14 @@ class CertificateFiles:
 
 @dataclass(frozen=True, slots=True)
 class ClientCertificates:
-    """The port for internal services: where it listens, whose certificates it demands, and whom those stand for."""
+    """The port for internal services: where it listens, whose certificates it demands, whom those stand for, and which of them
+    count no more.
+    """
 
     address: str
     authorities: Path
-    principals: Principals
+    principals: Callable[[], Principals]
+    revoked: Callable[[], Revoked] = frozenset
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,33 @@ def read_authorities(file: Path) -> bytes:
     return pem
 
 
+def read_revoked(file: Path, authorities: Path) -> Revoked:
+    """What the revocation lists in a file take back, PEM, each signed by one of the authorities. Raises TlsError.
+
+    A list that is past its next update goes on counting: who is on it stays there.
+    """
+    issuers = _certificates(_bytes(authorities), authorities)
+    pems = [_BEGIN_LIST + rest for rest in _bytes(file).split(_BEGIN_LIST)[1:]]
+    if not pems:
+        raise TlsError(f"{file} holds no revocation list in PEM")
+    return frozenset().union(*(_entries(pem, file, issuers) for pem in pems))
+
+
+def _entries(pem: bytes, file: Path, issuers: list[x509.Certificate]) -> Iterator[tuple[bytes, int]]:
+    try:
+        found = x509.load_pem_x509_crl(pem)
+        is_genuine = any(one.subject == found.issuer and found.is_signature_valid(one.public_key()) for one in issuers)  # type: ignore[arg-type]  # a key of another kind is a TypeError
+        is_whole = not any(extension.critical for extension in found.extensions)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise TlsError(f"{file} holds no revocation list in PEM") from error
+    if not is_genuine:
+        raise TlsError(f"{file} has a revocation list that is signed by none of the authorities")
+    if not is_whole:  # which lists a part, or what others have signed: RFC 5280, sections 5.2.4 and 5.2.5
+        raise TlsError(f"{file} has a revocation list of a kind that is not understood")
+    name = found.issuer.public_bytes()
+    return ((name, entry.serial_number) for entry in found)
+
+
 def _bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
@@ -124,9 +155,15 @@ def _certificates(pem: bytes, file: Path) -> list[x509.Certificate]:
 class Watched(Generic[T]):
     """What files hold, read again when one of them is another than it was. For any number of threads."""
 
-    def __init__(self, read: Callable[..., T], *files: Path) -> None:
-        """Raises TlsError when the files are no good now; later that only keeps what was good."""
+    def __init__(
+        self, read: Callable[..., T], *files: Path, bad: type[Exception] = TlsError, noun: str = "certificates"
+    ) -> None:
+        """Raises what `read` does, `bad`, when the files are no good now; later that only keeps what was good. The noun is for
+        the log.
+        """
         self._read = read
+        self._bad = bad
+        self._noun = noun
         self._files = files
         self._lock = threading.Lock()
         self._has_warned = False
@@ -151,12 +188,12 @@ class Watched(Generic[T]):
         files = [str(file) for file in self._files]
         try:
             self._current = self._read(*self._files)
-        except TlsError as error:
+        except self._bad as error:
             if not self._has_warned:  # once, however many states a change goes through
-                log.warning("certificates kept", files=files, reason=str(error))
+                log.warning(f"{self._noun} kept", files=files, reason=str(error))
             self._has_warned = True
         else:
-            log.info("certificates reloaded", files=files)
+            log.info(f"{self._noun} reloaded", files=files)
             self._has_warned = False
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -21,7 +20,6 @@ from support.rpc import Client
 from support.who import Caller, Ports, am_i, answering
 from support.world import World
 
-from tenantry_server import bootstrap
 from tenantry_server.bootstrap import Server
 from tenantry_server.domain.certificates import read_principals
 from tenantry_server.rpc import certificates
@@ -51,7 +49,7 @@ UNMAPPED = uri("spiffe://example.org/unmapped")
 def transport(folder: Path) -> Transport:
     """A server's TLS with a port for services."""
     pair = Placed(folder / "tls", AUTHORITY.sign(*LOCAL)).files
-    return Transport(pair, ClientCertificates("127.0.0.1:0", SERVICES.file(folder / "clients.crt"), PRINCIPALS))
+    return Transport(pair, ClientCertificates("127.0.0.1:0", SERVICES.file(folder / "clients.crt"), lambda: PRINCIPALS))
 
 
 @pytest.fixture
@@ -253,7 +251,6 @@ def test_the_port_for_services_is_another_door_to_the_same_server(world: World) 
     for leaf in (None, STRANGER.sign(uri(BILLING))):
         with services_channel(world, leaf) as channel:
             assert Client(channel, token).refusal(LIST).code == grpc.StatusCode.UNAVAILABLE
-    assert world.deployment.server.principals == PRINCIPALS
 
 
 def test_no_header_makes_a_caller_of_the_server_somebody(world: World, tmp_path: Path) -> None:
@@ -276,13 +273,6 @@ def test_no_header_makes_a_caller_of_the_server_somebody(world: World, tmp_path:
                 assert http.send("GET", "/api/organizations", None, {name: value}).status == 401
 
 
-# Until the server gives `certificate_principal` to the authentication of calls, a mapped certificate is nobody to it.
-hooked = pytest.mark.skipif(
-    "certificate_principal" not in inspect.getsource(bootstrap), reason="the server does not ask for certificates yet"
-)
-
-
-@hooked
 def test_a_mapped_certificate_is_the_platforms_credential_whatever_headers_say(world: World) -> None:
     for metadata in ((), *((spoof,) for spoof in SPOOFS)):
         with services_channel(world, SERVICES.sign(dns(REPORTS))) as channel:
@@ -290,7 +280,6 @@ def test_a_mapped_certificate_is_the_platforms_credential_whatever_headers_say(w
         assert (refusal.reason, refusal.metadata) == ("PRINCIPAL_KIND_NOT_ALLOWED", {"principal_kind": "platform"})
 
 
-@hooked
 def test_a_mapped_certificate_and_a_bearer_credential_are_one_too_many(world: World) -> None:
     token = world.person().token
     with services_channel(world, SERVICES.sign(uri(BILLING))) as channel:

@@ -88,6 +88,17 @@ class Authority:
         chain = builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
         return Leaf(chain, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
+    def revoke(self, *leaves: Leaf, is_partial: bool = False) -> bytes:
+        """A revocation list with these leaves, PEM; a partial one adds to another list."""
+        now = datetime.now(UTC)
+        builder = x509.CertificateRevocationListBuilder(self._name, now - DAY, now + DAY)
+        for leaf in leaves:
+            entry = x509.RevokedCertificateBuilder().serial_number(leaf.serial).revocation_date(now - DAY)
+            builder = builder.add_revoked_certificate(entry.build())
+        if is_partial:
+            builder = builder.add_extension(x509.DeltaCRLIndicator(1), critical=True)
+        return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
     def file(self, path: Path) -> Path:
         """Writes its own certificate."""
         path.write_bytes(self.pem)

@@ -13,7 +13,7 @@ import grpc
 
 from tenantry_server import tls
 from tenantry_server.rpc.certificates import certificate_principal
-from tenantry_server.tls import Transport
+from tenantry_server.tls import ClientCertificates, Transport
 
 _SERVICE = "tenantry.synthetic.Who"
 
@@ -36,8 +36,8 @@ class Ports:
     mtls_address: str
 
 
-def _answer(principals: Any, context: grpc.ServicerContext) -> bytes:
-    found = certificate_principal(context, principals)
+def _answer(clients: ClientCertificates | None, context: grpc.ServicerContext) -> bytes:
+    found = certificate_principal(context, clients.principals, clients.revoked) if clients else None
     permissions = None if found is None or found.permissions is None else sorted(found.permissions)
     return json.dumps([context.peer(), found and found.credential_id, found.kind if found else "", permissions]).encode()
 
@@ -45,8 +45,8 @@ def _answer(principals: Any, context: grpc.ServicerContext) -> bytes:
 @contextmanager
 def answering(transport: Transport | None) -> Iterator[Ports]:
     """Serves with a transport, as the server does."""
-    principals = transport.clients.principals if transport and transport.clients else {}
-    handler: Any = grpc.unary_unary_rpc_method_handler(lambda _, context: _answer(principals, context))
+    clients = transport.clients if transport else None
+    handler: Any = grpc.unary_unary_rpc_method_handler(lambda _, context: _answer(clients, context))
     with ThreadPoolExecutor(4) as executor:
         server = grpc.server(executor)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_SERVICE, {"Am": handler}),))

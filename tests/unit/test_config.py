@@ -82,6 +82,7 @@ CASES: dict[str, tuple[Read, Any, str, Any, list[str]]] = {
     "MTLS_ADDRESS": (lambda s: s.mtls_address, "", "[::1]:50052", "[::1]:50052", ["50052", ":50052", "host:65536"]),
     "MTLS_CLIENT_CA_FILE": (lambda s: s.mtls_client_ca_file, None, "/ca.crt", Path("/ca.crt"), []),
     "MTLS_PRINCIPALS_FILE": (lambda s: s.mtls_principals_file, None, "/p.yaml", Path("/p.yaml"), []),
+    "MTLS_CRL_FILE": (lambda s: s.mtls_crl_file, None, "/l.pem", Path("/l.pem"), []),
 }
 # What a variable means nothing without.
 NEEDED = {
@@ -93,6 +94,7 @@ NEEDED = {
     "MTLS_ADDRESS": {"GRPC_TLS_CERT_FILE", "MTLS_CLIENT_CA_FILE", "MTLS_PRINCIPALS_FILE"},
     "MTLS_CLIENT_CA_FILE": {"MTLS_ADDRESS"},
     "MTLS_PRINCIPALS_FILE": {"MTLS_ADDRESS"},
+    "MTLS_CRL_FILE": {"MTLS_ADDRESS"},
 }
 BAD = [(name, value) for name, (*_, values) in CASES.items() for value in values]
 

@@ -62,7 +62,7 @@ def test_each_port_speaks_as_it_is_set(tmp_path: Path, files: CertificateFiles) 
     assert transport is not None
     assert transport.clients is not None
     principals = transport.clients.principals
-    assert [principal.credential_id for principal in principals.values()] == ["certificate:billing"]
+    assert [principal.credential_id for principal in principals().values()] == ["certificate:billing"]
     assert transport == Transport(files, ClientCertificates("127.0.0.1:50052", tmp_path / "ca.crt", principals))
 
 

@@ -40,6 +40,8 @@ class Identity:
 
 
 Principals = Mapping[Identity, Principal]
+# Certificates that their authority has taken back, by its name (DER) and their serial number.
+Revoked = frozenset[tuple[bytes, int]]
 
 
 def principal_of(identities: Iterable[Identity], principals: Principals) -> Principal | None:
