@@ -6,11 +6,14 @@ import json
 import shutil
 import signal
 import socket
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e.commands import Process, Shell
+from e2e.commands import Process, Shell, process
 from e2e.shapes import ULID, UUID, dotenv_error, exactly, organization, secret
 from support.engines import Engines
 from support.gateway import eventually
@@ -60,6 +63,30 @@ def test_up_demo_makes_a_demo_that_works_and_ends_without_a_trace(shell: Shell) 
         running.process.kill(signal.SIGKILL)
         eventually(lambda: gone(family), "its children end after it")
         shutil.rmtree(folder)  # what nobody was left to remove
+
+
+def test_no_secret_is_in_a_list_of_processes_or_in_what_they_print(engine: str, shell: Shell) -> None:
+    password = "canary-in-the-database-url"
+    if engine == "postgresql":
+        shell.settings["DATABASE_URL"] += f"&password={password}"
+    with shell.start("up", "--demo", WORKERS="2" if engine == "postgresql" else "1") as running:
+        running.says(READY)
+        demo = json.loads((shell.folder / ".data" / "demo.json").read_text())
+        tokens = [demo["owner"]["token"], demo["member"]["token"], demo["organization_token"], demo["platform_token"]]
+        with closing(shell.http(tokens[0])) as http:
+            assert http.get(LIST).status == 200
+        family = [running.process, *running.process.children()]
+        listed = "\n".join(each.command for each in family)
+        assert "envoy" in listed
+        printed = running.out.read_text() + running.err.read_text()
+    assert [secret for secret in (*tokens, password) if secret in listed + printed] == []
+
+
+def test_control_a_secret_among_the_arguments_would_be_listed() -> None:
+    canary = "canary-among-the-arguments"
+    with subprocess.Popen([sys.executable, "-c", "input()", canary], stdin=subprocess.PIPE) as popen:
+        eventually(lambda: canary in process(popen.pid).command, "it is listed")
+        popen.communicate(b"\n")
 
 
 def check_demo(shell: Shell, demo: dict[str, Any], data: Path) -> None:
