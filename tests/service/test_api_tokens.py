@@ -20,7 +20,7 @@ from support.tokens import (
     platforms,
     unknown,
 )
-from support.world import OWNER, World
+from support.world import OWNER, Person, World
 
 from tenantry_server.domain import ids
 
@@ -38,6 +38,11 @@ def of_person(token_id: str) -> tuple[StatusCode, str, dict[str, str]]:
 
 def listed(client: Any, organization: Any) -> list[str]:
     return [token.id for token in client(LIST, organization_id=organization.id).api_tokens]
+
+
+def own_ids(*people: Person) -> list[str]:
+    """The tokens that people call with, in the order in which an organization lists them."""
+    return [own_id(person.rpc) for person in sorted(people, key=lambda person: person.id)]
 
 
 def test_organizations_token_is_as_it_was_asked_for(world: World) -> None:
@@ -124,8 +129,7 @@ def test_organization_sees_its_own_tokens_and_those_of_its_members_that_reach_it
     world.join(acme, ana, bo)
     world.join(birch, bo, eve)
     program, bound = ours(world, ana.rpc, acme), mine(world, bo.rpc, bound_to=acme)
-    unbound = [own_id(person.rpc) for person in sorted((ana, bo), key=lambda person: person.id)]
-    reaching = [*sorted((program.id, bound.id)), *unbound]
+    reaching = [*sorted((program.id, bound.id)), *own_ids(ana, bo)]
     operators = platforms(world, world.platform())
     beyond_reach = [ours(world, bo.rpc, birch).id, mine(world, bo.rpc, bound_to=birch).id, own_id(eve.rpc), operators.id]
     assert listed(ana.rpc, acme) == reaching
@@ -216,7 +220,7 @@ def test_organizations_token_manages_what_reaches_its_organization_alone(world: 
     acme, birch = world.organization(ana), world.organization(bo)
     world.join(acme, ana, bo)
     program, elsewhere = ours(world, ana.rpc, acme), ours(world, bo.rpc, birch)
-    assert listed(program.rpc, acme) == sorted([program.id, own_id(ana.rpc), own_id(bo.rpc)])
+    assert listed(program.rpc, acme) == [program.id, *own_ids(ana, bo)]
     with world.unchanged(birch):
         assert program.rpc.refusal(LIST, organization_id=birch.id).seen == inaccessible(birch.id)
         refusal = program.rpc.refusal(REVOKE, organization_id=acme.id, api_token_id=elsewhere.id)
