@@ -41,6 +41,10 @@ GROWING = {
     "users.BY_EMAIL": "sorts the few users who claim one address; for the command line",
     "invitations.MINE": "goes through one's own invitations, at worst",
     "invitations.COUNT_MINE": "counts one's own invitations",
+    **dict.fromkeys(
+        ("invitations.COUNT_PENDING", "invitations.OBSTACLES"),
+        "counts the pending invitations of an organization, up to how many there may be",
+    ),
     "invitations.CLOSE_OVERDUE": "writes down, once, what ran out since somebody was invited last",
     "invitations.LIST expired": "goes through the invitations by id: which have expired is computed",
     "organizations.COUNT_CREATED": "counts the organizations that one made",
@@ -122,6 +126,7 @@ def _values(large: Bulk) -> dict[str, Any]:
         "token_time": now,
         "token_digest": "x",
         "limit": 101,
+        "most": 100,
         "now": now,
         "since": 0,
         "expire_time": now,
