@@ -27,6 +27,7 @@ from .config import Settings, load_catalog
 from .domain.permissions import Catalog
 from .gateway import Gateway
 from .oidc.verifier import Verifier
+from .services.counters import SharedCounter
 from .store.database import open_database
 from .tls import TlsError, Transport, Upstream, open_channel
 
@@ -54,7 +55,15 @@ def serve(settings: Settings, *, share_port: bool = False) -> None:
     verifier = Verifier(settings.oidc_issuers, services.store.clock) if settings.oidc_issuers else None
     address = settings.grpc_address
     try:
-        server = Server(services, address=address, share_port=share_port, transport=transport, verifier=verifier)
+        server = Server(
+            services,
+            address=address,
+            share_port=share_port,
+            transport=transport,
+            verifier=verifier,
+            counter=SharedCounter(settings.rate_limit_redis_url) if settings.rate_limit_redis_url else None,
+            trusted_proxies=settings.trusted_proxies,
+        )
     except (RuntimeError, TlsError) as error:
         raise ProcessError(f"cannot listen on {settings.grpc_address}: {error}") from error
     server.start()

@@ -189,7 +189,8 @@ BREAKS: dict[str, list[Break]] = {
         ),
         Break(
             "INSERT INTO organizations SELECT 'acme', name, slug, personal, state, creator_user_id, default_region_id, "
-            "limited_network_egress, '{{}}', 0, 0, 0, NULL, NULL FROM organizations WHERE id = '{acme}'",
+            "limited_network_egress, '{{}}', 0, 0, 0, NULL, NULL, NULL, NULL, '', NULL, '', '' FROM organizations "
+            "WHERE id = '{acme}'",
             also=(_OWNED, _SLUG),
         ),
     ],

@@ -107,6 +107,8 @@ def _values(large: Bulk) -> dict[str, Any]:
         "hint": "tnt_usr_abcd",
         "email_verified": False,
         **dict.fromkeys(("changes", "instead", "answer"), "x"),
+        **{"month": "2030-01", "metric": "api_calls", "amount": 1, "limits": "", "otel_config": ""},
+        **{"suspend_time": now, "suspend_until": now, "suspension_reason": "", "cleanup_grace_hours": 24},
         "digest": tokens.digest(large.owner.token),
         "email": "m500@example.com",
         "verified": True,

@@ -142,6 +142,22 @@ class Changing:
 
     act_undelete_more = act_undelete
 
+    def act_suspend(self) -> None:
+        if self.dice.random() < 0.5:
+            self.admin("OrganizationService.SuspendOrganization", reason="Unpaid", **self._here)
+
+    def act_unsuspend(self) -> None:
+        self.admin("OrganizationService.UnsuspendOrganization", **self._here)
+
+    act_unsuspend_more = act_unsuspend
+
+    def act_limit(self) -> None:
+        self.admin("LimitService.UpdateOrganizationLimits", api_calls_per_month=1_000_000, **self._here)
+
+    def act_telemetry(self) -> None:
+        self.program("OrganizationService.SetOtelConfig", otel_config={"endpoint": "https://otel.example"}, **self._here)
+        self.program("OrganizationService.DeleteOtelConfig", **self._here)
+
     def act_make_token(self) -> None:
         made = self.program("ApiTokenService.CreateApiToken", name=fresh("token"), permissions=["sandbox:read"], **self._here)
         token = {"api_token_id": made.api_token.id}
