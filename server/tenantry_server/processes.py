@@ -25,6 +25,7 @@ from .bootstrap import Server, wire
 from .children import spawn
 from .config import Settings, load_catalog
 from .domain.permissions import Catalog
+from .domain.rates import Rates
 from .gateway import Gateway
 from .oidc.verifier import Verifier
 from .services.counters import SharedCounter
@@ -81,6 +82,8 @@ def supervise(settings: Settings) -> None:
     stop = stopping()
     _transport(settings, load_catalog(settings.permissions_file))
     _ensure_free(*ports.of_server(settings))
+    if settings.limits.rates != Rates() and not settings.rate_limit_redis_url:
+        log.warning("without Redis every process counts calls by itself", workers=settings.workers)
     workers = [_spawn("serve", "--worker") for _ in range(settings.workers)]
     try:
         while not stop.wait(0.2):

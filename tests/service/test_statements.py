@@ -177,6 +177,7 @@ ACROSS = {
     ),
     "authorization.ACCESSIBLE_TO_MEMBERS": "a user's organizations that grant a permission",
     "authorization.ACCESSIBLE_TO_HOLDERS": "a user's organizations that grant a permission",
+    "organizations.CONFIGURED": "what has secrets, to encrypt it anew; for the command line",
     "access.BY_DIGEST": "a credential, by its digest",
     "access.BY_TOKEN_ID": "a credential, by its id",
     "access.BY_IDENTITY": "a credential, by how a provider knows the user",
