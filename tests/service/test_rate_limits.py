@@ -14,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.field_mask_pb2 import FieldMask
 from grpc import StatusCode
 from support.deployment import LIMITS
-from support.descriptors import label, methods
+from support.descriptors import access_of, label, methods
 from support.rates import GET, Told, ask, crowd, told
 from support.rpc import request_of
 from support.stage import Stage, state_for
@@ -184,7 +184,7 @@ def test_what_is_refused_for_another_reason_counts_too(deploy_own: Callable[...,
     assert (invalid.refusal.reason, invalid.remaining) == ("INVALID_REQUEST", 2)
 
 
-@pytest.mark.parametrize("method", methods(), ids=label)
+@pytest.mark.parametrize("method", [method for method in methods() if not access_of(method).unlimited], ids=label)
 def test_every_answer_of_every_rpc_says_how_the_caller_stands(world: World, method: MethodDescriptor) -> None:
     """On the shared server, whose limits are off: with a limiter that limits everything at a million."""
     limiter = world.deployment.server.limiting.limiter

@@ -16,7 +16,7 @@ from ..services.meter import Meter
 from ..services.rate_limiter import RateLimiter
 from .addresses import Network, address_of
 from .interceptor import Guard, Interceptor
-from .policy import INFRASTRUCTURE, MethodPolicy
+from .policy import MethodPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class Strangers(Interceptor):
     def around(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[None]:
         call = calls.current.get()
         policy = self._policies[method]
-        if policy.requirement.level is Level.PUBLIC and not policy.core.startswith(INFRASTRUCTURE):
+        if policy.requirement.level is Level.PUBLIC and policy.is_limited:
             self._count(call, context)
         try:
             yield
         except TenantryError:
-            if call.caller is None and not call.carried:
+            if call.caller is None and policy.is_limited and not call.carried:
                 self._count(call, context)
             raise
 

@@ -59,6 +59,8 @@ class MethodPolicy:
     # What its calls count against in an organization, and whether they are metered there.
     rate_class: RateClass = RateClass.AUTHENTICATED
     is_metered: bool = True
+    # Whether its calls count against an address where nobody knows who makes them.
+    is_limited: bool = True
 
     @property
     def is_dialect(self) -> bool:
@@ -80,7 +82,7 @@ def read(services: Iterable[str], catalog: Catalog, pool: DescriptorPool | None 
 
 def _infrastructure(method: MethodDescriptor) -> MethodPolicy:
     requirement = Requirement(level=Level.PUBLIC, kinds=frozenset(PrincipalKind))
-    return MethodPolicy(_path(method), method.full_name, requirement, is_change=False)
+    return MethodPolicy(_path(method), method.full_name, requirement, is_change=False, is_limited=False)
 
 
 def _declared(method: MethodDescriptor, catalog: Catalog, pool: DescriptorPool) -> MethodPolicy:
@@ -106,7 +108,9 @@ def _declared(method: MethodDescriptor, catalog: Catalog, pool: DescriptorPool) 
     if access.rate_limit_class not in _RATE_CLASSES:
         raise PolicyError(f"{core.full_name} declares a class of rate limit that this version does not know")
     rate_class = _RATE_CLASSES[access.rate_limit_class]
-    return MethodPolicy(_path(method), core.full_name, requirement, is_change, header, rate_class, not access.unmetered)
+    return MethodPolicy(
+        _path(method), core.full_name, requirement, is_change, header, rate_class, not access.unmetered, not access.unlimited
+    )
 
 
 def _requirement(core: MethodDescriptor, catalog: Catalog) -> Requirement:

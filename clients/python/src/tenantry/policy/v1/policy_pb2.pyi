@@ -161,6 +161,7 @@ class Access(_message.Message):
     ALLOW_DELETED_FIELD_NUMBER: _builtins.int
     UNMETERED_FIELD_NUMBER: _builtins.int
     RATE_LIMIT_CLASS_FIELD_NUMBER: _builtins.int
+    UNLIMITED_FIELD_NUMBER: _builtins.int
     level: Global___AccessLevel.ValueType
     """How the caller is judged. Left out: SCOPED."""
     allow_suspended: _builtins.bool
@@ -171,6 +172,8 @@ class Access(_message.Message):
     """Whether calls are left out of an organization's metered usage. They count against its rate limit all the same."""
     rate_limit_class: Global___RateLimitClass.ValueType
     """Which rate limit of an organization calls count against. Left out: AUTHENTICATED."""
+    unlimited: _builtins.bool
+    """Whether calls of strangers count against no address: for a proxy that asks on behalf of everybody."""
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Permissions the caller needs, all of them. SCOPED: on the organization named by the request's `organization_id`.
@@ -191,10 +194,11 @@ class Access(_message.Message):
         allow_deleted: _builtins.bool = ...,
         unmetered: _builtins.bool = ...,
         rate_limit_class: Global___RateLimitClass.ValueType = ...,
+        unlimited: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_deleted", b"allow_deleted", "allow_suspended", b"allow_suspended", "level", b"level", "permissions", b"permissions", "principals", b"principals", "rate_limit_class", b"rate_limit_class", "unmetered", b"unmetered"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_deleted", b"allow_deleted", "allow_suspended", b"allow_suspended", "level", b"level", "permissions", b"permissions", "principals", b"principals", "rate_limit_class", b"rate_limit_class", "unlimited", b"unlimited", "unmetered", b"unmetered"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
