@@ -214,7 +214,7 @@ static_resources:
                   allow_origin_string_match: [{exact: "*"}]
                   allow_methods: "$verbs"
                   allow_headers: "*"  # Envoy repeats those that are asked for
-                  expose_headers: "grpc-status, grpc-message, grpc-status-details-bin, x-request-id, retry-after, etag"
+                  expose_headers: "grpc-status, grpc-message, grpc-status-details-bin, x-request-id, $rate_limit, etag"
                   max_age: "3600"
               routes: $routes
   clusters:
@@ -260,6 +260,7 @@ def render(descriptors: FileDescriptorSet) -> str:
     text = BOOTSTRAP.substitute(
         {name: json.dumps(value) for name, value in values.items()},
         http="type.googleapis.com/envoy.extensions.filters.http",
+        rate_limit="retry-after, x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset",
         verbs=", ".join(sorted({binding.verb for _, binding in bound})),
         time=TIME,
     )

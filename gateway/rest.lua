@@ -14,6 +14,9 @@ local GRPC_RESPONSE = {
   "x-http-status", "x-http-body",
 }
 
+-- What the server says of rate limits: of a success in trailers, which REST clients do not read.
+local RATE_LIMIT = { "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset" }
+
 -- Each worker of Envoy has a table of its own at an address of its own.
 math.randomseed(tonumber(tostring({}):match("0x(%x+)"), 16) + os.time())
 
@@ -33,9 +36,13 @@ local function remove(headers, names)
 end
 
 -- Only HTTP/2 clients would see them.
-local function remove_trailers(handle)
+local function move_trailers(handle)
   local trailers, names = handle:trailers(), {}
   if trailers == nil then return end
+  for _, name in ipairs(RATE_LIMIT) do
+    local value = trailers:get(name)
+    if value ~= nil then handle:headers():replace(name, value) end
+  end
   for name in pairs(trailers) do names[#names + 1] = name end
   remove(trailers, names)
 end
@@ -91,7 +98,7 @@ local function answer(handle, status, body)
   headers:replace(":status", status)
   if body ~= nil then headers:replace("content-type", "application/json") else headers:remove("content-type") end
   if status == "204" then headers:remove("content-length") end
-  remove_trailers(handle)
+  move_trailers(handle)
 end
 
 function envoy_on_request(handle)

@@ -42,6 +42,8 @@ from tenantry.v1 import (
     authorization_service_pb2_grpc,
     invitation_service_pb2,
     invitation_service_pb2_grpc,
+    limit_service_pb2,
+    limit_service_pb2_grpc,
     member_service_pb2,
     member_service_pb2_grpc,
     organization_service_pb2,
@@ -72,6 +74,8 @@ from .rest.dotenv.members import MembersServicer as DotenvMembers
 from .rest.dotenv.organizations import OrganizationsServicer as DotenvOrganizations
 from .rest.dotenv.users import UsersServicer as DotenvUsers
 from .rpc import interceptors, policy
+from .rpc.addresses import Network
+from .rpc.admission import Limiting
 from .rpc.api_tokens import ApiTokensServicer
 from .rpc.audit import AuditServicer
 from .rpc.authorization import AuthorizationServicer
@@ -82,12 +86,16 @@ from .rpc.invitations import InvitationsServicer
 from .rpc.members import MembersServicer
 from .rpc.organizations import OrganizationsServicer
 from .rpc.platform_tokens import PlatformTokensServicer
+from .rpc.rate_limits import LimitsServicer
 from .rpc.roles import RolesServicer
 from .rpc.users import UsersServicer
 from .services.admission import Admission
+from .services.counters import Counter, MemoryCounter
 from .services.credentials import Credentials
 from .services.last_used import LastUsed
+from .services.meter import Meter
 from .services.permission_lists import PermissionLists
+from .services.rate_limiter import RateLimiter
 from .store.database import SqliteDatabase
 from .wiring import Services as Services
 from .wiring import wire as wire
@@ -117,7 +125,7 @@ _SERVICERS: tuple[tuple[ModuleType, Callable[[Any, grpc.Server], None], Callable
     (
         organization_service_pb2,
         organization_service_pb2_grpc.add_OrganizationServiceServicer_to_server,
-        lambda services: OrganizationsServicer(services.organizations),
+        lambda services: OrganizationsServicer(services.organizations, services.suspensions, services.telemetry),
     ),
     (
         role_service_pb2,
@@ -165,9 +173,14 @@ _SERVICERS: tuple[tuple[ModuleType, Callable[[Any, grpc.Server], None], Callable
         lambda services: PlatformTokensServicer(services.platform_tokens),
     ),
     (
+        limit_service_pb2,
+        limit_service_pb2_grpc.add_LimitServiceServicer_to_server,
+        lambda services: LimitsServicer(services.rate_limits),
+    ),
+    (
         daytona_organization_pb2,
         daytona_organization_grpc.add_OrganizationServiceServicer_to_server,
-        lambda services: DaytonaOrganizations(services.organizations),
+        lambda services: DaytonaOrganizations(services.organizations, services.suspensions, services.telemetry),
     ),
     (
         daytona_role_pb2,
@@ -251,10 +264,12 @@ class Server:
         share_port: bool = False,
         transport: tls.Transport | None = None,
         verifier: Verifier | None = None,
+        counter: Counter | None = None,
+        trusted_proxies: tuple[Network, ...] = (),
     ) -> None:
         """Raises PolicyError when a method's declaration is wrong, RuntimeError when an address cannot be bound, TlsError when
         the transport's certificates cannot be used. Without a transport the port speaks plaintext, and is the only one;
-        without a verifier nobody signs in.
+        without a verifier nobody signs in, and without a counter this process counts calls by itself.
         """
         self._clients = transport.clients if transport else None
         self.policies = policy.read((*SERVICE_NAMES, *policy.INFRASTRUCTURE), services.store.catalog)
@@ -262,7 +277,14 @@ class Server:
         self._verifier = verifier
         self._last_used = LastUsed(services.store.database)
         self.credentials = Credentials(services.store, services.sign_in, self._last_used, verifier)
-        self.services = services = replace(services, authorization=services.authorization.presenting(self.credentials))
+        limiter = RateLimiter(services.store, services.rate_limits.limits.rates, counter or MemoryCounter())
+        self._meter = Meter(services.store)
+        self.limiting = Limiting(limiter, self._meter, trusted_proxies)
+        self.services = services = replace(
+            services,
+            authorization=services.authorization.presenting(self.credentials),
+            rate_limits=services.rate_limits.counting(limiter),
+        )
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="call")
         self._server = grpc.server(
             self._executor,
@@ -279,7 +301,7 @@ class Server:
 
     def interceptors(self) -> tuple[Interceptor, ...]:
         """What surrounds every call; tests take links out to see others fail."""
-        parts = (self.policies, self.services.store, self.credentials, _RENDERERS)
+        parts = (self.policies, self.services.store, self.credentials, _RENDERERS, self.limiting)
         if self._clients is None:
             return interceptors.chain(*parts)
         clients = self._clients
@@ -290,6 +312,7 @@ class Server:
     def start(self) -> None:
         """Accepts calls, and says so."""
         self._last_used.start()
+        self._meter.start()
         if self._verifier:
             self._verifier.start()
         self._server.start()
@@ -306,4 +329,5 @@ class Server:
         if self._verifier:
             self._verifier.close()
         self._last_used.close()
+        self._meter.close()
         self.services.store.database.shut_down()

@@ -20,6 +20,7 @@ from .domain.names import flaws
 from .gateway import GatewayError
 from .processes import ProcessError
 from .rpc.policy import PolicyError
+from .services.resealing import reseal
 from .store.database import Database, DatabaseFailure, open_database
 from .store.invariants import breaches
 from .store.schema import SchemaError, ensure_current, migrate
@@ -27,7 +28,7 @@ from .store.schema import SchemaError, ensure_current, migrate
 _REFUSALS = (ConfigError, TenantryError, SchemaError, ProcessError, GatewayError, PolicyError)
 
 _SETTINGS_HELP = "\b\nSettings, from the environment:\n" + "\n".join(
-    f"  {config.PREFIX + variable.name:<36}{variable.meaning}{f' ({variable.default})' if variable.default else ''}"
+    f"  {config.PREFIX + variable.name:<40}{variable.meaning}{f' ({variable.default})' if variable.default else ''}"
     for variable in config.VARIABLES
 )
 
@@ -108,6 +109,8 @@ def up(environment: _Environment, with_demo: bool) -> None:
             else "Demo: the database has users already, so nothing was made."
         )
     database.shut_down()
+    if not settings.limits.secret_keys.read():
+        settings.limits.secret_keys.add()
 
     def ready(address: str) -> None:
         click.echo(
@@ -259,6 +262,28 @@ def _user_id(services: Services, email: str) -> str:
     except InvalidRequest as refusal:
         text = "; ".join(violation.description for violation in refusal.violations)
         raise click.BadParameter(text, click.get_current_context(), param_hint="'--user'") from refusal
+
+
+@main.group("secret-key")
+def secret_key() -> None:
+    """Keys that encrypt secrets at rest."""
+
+
+@secret_key.command("add")
+@pass_environment
+def secret_key_add(environment: _Environment) -> None:
+    """Put a new key before the others: from now on it encrypts, in every process, and all of them decrypt."""
+    keys = environment.settings.limits.secret_keys
+    click.echo(f"Key {keys.add()} in {keys.file} encrypts from now on.")
+
+
+@secret_key.command("reseal")
+@pass_environment
+def secret_key_reseal(environment: _Environment) -> None:
+    """Encrypt every stored secret with the first key, so that the others can be thrown away."""
+    services = environment.services()
+    count = reseal(services.store, environment.settings.limits.secret_keys)
+    click.echo(f"Encrypted anew: the secrets of {count} organizations.")
 
 
 def _print(as_json: bool, **values: str) -> None:

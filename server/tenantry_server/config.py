@@ -1,5 +1,6 @@
 """Settings: the environment, read once. An unknown, misspelt or half-set variable refuses to start and says which."""
 
+import ipaddress
 import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -11,13 +12,18 @@ import yaml
 
 from .domain.certificates import CertificatesError, Principals, read_principals
 from .domain.permissions import Catalog, CatalogError
+from .domain.rates import Rate, RateClass, Rates
 from .oidc.issuers import Issuer, issuers
+from .services.counters import SharedCounter
+from .services.secret_keys import SecretKeys, SecretKeysError
 from .services.service import Limits
 
 T = TypeVar("T")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PREFIX = "TENANTRY_"
 _CATALOG = Path(__file__).resolve().parents[1] / "permissions.yaml"
+_NO_KEYS = "must be a file of keys, one a line: 32 bytes in URL-safe base64"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -27,7 +33,7 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that an operator sets. The database's URL may hold a password, so it stays out of `repr`."""
+    """Everything that an operator sets. URLs of databases may hold a password, so they stay out of `repr`."""
 
     database_url: str
     data_dir: Path
@@ -36,6 +42,8 @@ class Settings:
     workers: int
     limits: Limits
     permissions_file: Path | None
+    rate_limit_redis_url: str
+    trusted_proxies: tuple[Network, ...]
     oidc_issuers: tuple[Issuer, ...]
     grpc_tls_cert_file: Path | None
     grpc_tls_key_file: Path | None
@@ -102,6 +110,52 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _rate(text: str) -> Rate | None:
+    if text == "off":
+        return None
+    calls, _, window = text.partition("/")
+    try:
+        seconds = duration(window).total_seconds()
+    except ValueError:
+        seconds = 0
+    if not re.fullmatch(r"0|[1-9]\d{0,8}", calls) or not 1 <= seconds <= 86400:
+        raise ValueError("must be calls and a time of at most a day, for instance 100/1m, or off")
+    return Rate(int(calls), int(seconds))
+
+
+def _redis(text: str) -> str:
+    if text:
+        SharedCounter(text)
+    return text
+
+
+def _key_file(text: str) -> SecretKeys | None:
+    """Keys in a file that is named, and so must be there."""
+    if not text:
+        return None
+    try:
+        Path(text).stat()
+    except OSError:
+        raise ValueError(_NO_KEYS) from None
+    return _secret_keys(Path(text))
+
+
+def _secret_keys(file: Path) -> SecretKeys:
+    keys = SecretKeys(file)
+    try:
+        keys.read()
+    except (OSError, ValueError, SecretKeysError):
+        raise ValueError(_NO_KEYS) from None
+    return keys
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(word.strip()) for word in text.split(","))
+    except ValueError:
+        raise ValueError("must be addresses or networks, separated by commas") from None
+
+
 def _words(text: str) -> tuple[str, ...]:
     words = tuple(word.strip() for word in text.split(","))
     if not all(re.fullmatch(r"\S{1,100}", word) for word in words) or len(set(words)) != len(words):
@@ -126,6 +180,17 @@ VARIABLES = (
     Variable("MAX_API_TOKENS", "1000", "API tokens of an owner in an organization", _count),
     Variable("INVITATION_LIFETIME", "7d", "how long an invitation can be accepted when nothing else is said", duration),
     Variable("UNDELETE_WINDOW", "30d", "how long a deleted organization can be brought back", duration),
+    Variable("RATE_LIMIT", "100/1m", "calls of an organization, all its members and tokens together; off: no limit", _rate),
+    Variable("RATE_LIMIT_SANDBOX_CREATE", "100/1m", "calls of an organization that make sandboxes", _rate),
+    Variable("RATE_LIMIT_SANDBOX_LIFECYCLE", "100/1m", "calls of an organization that start, stop or end sandboxes", _rate),
+    Variable("RATE_LIMIT_PRINCIPAL", "100/1m", "calls of a person outside any organization", _rate),
+    Variable("RATE_LIMIT_ADDRESS", "100/1m", "calls from an address of which nobody knows who makes them", _rate),
+    Variable("RATE_LIMIT_PLATFORM", "off", "calls of an operator or an internal service", _rate),
+    Variable("RATE_LIMIT_REDIS_URL", "", "Redis in which several processes count together; default: each by itself", _redis),
+    Variable("TRUSTED_PROXIES", "127.0.0.0/8,::1", "networks whose x-forwarded-for is believed: the gateway's", _networks),
+    Variable(
+        "SECRET_KEYS_FILE", "", "keys that encrypt secrets of settings; default: secret.keys in the data folder", _key_file
+    ),
     Variable("GRPC_TLS_CERT_FILE", "", "certificate chain of the gRPC port, PEM, which then speaks TLS only", _file),
     Variable("GRPC_TLS_KEY_FILE", "", "private key of that certificate, PEM", _file),
     Variable("GRPC_TLS_CA_FILE", "", "authorities by which the gateway verifies that certificate, PEM", _file),
@@ -168,6 +233,8 @@ def load(environment: Mapping[str, str]) -> Settings:
         grpc_address=values["GRPC_ADDRESS"],
         workers=values["WORKERS"],
         permissions_file=values["PERMISSIONS_FILE"] if environment.get(PREFIX + "PERMISSIONS_FILE") else None,
+        rate_limit_redis_url=values["RATE_LIMIT_REDIS_URL"],
+        trusted_proxies=values["TRUSTED_PROXIES"],
         oidc_issuers=_issuers(values),
         limits=Limits(
             regions=values["REGIONS"],
@@ -176,6 +243,8 @@ def load(environment: Mapping[str, str]) -> Settings:
             api_tokens=values["MAX_API_TOKENS"],
             invitation_lifetime=values["INVITATION_LIFETIME"],
             undelete_window=values["UNDELETE_WINDOW"],
+            rates=_rates(values),
+            secret_keys=values["SECRET_KEYS_FILE"] or _default_secret_keys(data_dir),
         ),
         **{name.lower(): value for name, value in values.items() if "TLS_" in name},
     )
@@ -197,6 +266,18 @@ def _read(variable: Variable, environment: Mapping[str, str]) -> Any:
         return variable.read(text)
     except ValueError as error:
         raise ConfigError(f"{PREFIX}{variable.name} {error}") from None
+
+
+def _rates(values: Mapping[str, Any]) -> Rates:
+    others = {name.value: values[f"RATE_LIMIT_{name.upper()}"] for name in RateClass if name is not RateClass.AUTHENTICATED}
+    return Rates(authenticated=values["RATE_LIMIT"], **others)
+
+
+def _default_secret_keys(data_dir: Path) -> SecretKeys:
+    try:
+        return _secret_keys(data_dir / "secret.keys")
+    except ValueError as error:
+        raise ConfigError(f"secret.keys in {PREFIX}DATA_DIR {error}") from None
 
 
 def _issuers(values: Mapping[str, Any]) -> tuple[Issuer, ...]:

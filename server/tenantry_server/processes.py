@@ -25,8 +25,10 @@ from .bootstrap import Server, wire
 from .children import spawn
 from .config import Settings, load_catalog
 from .domain.permissions import Catalog
+from .domain.rates import Rates
 from .gateway import Gateway
 from .oidc.verifier import Verifier
+from .services.counters import SharedCounter
 from .store.database import open_database
 from .tls import TlsError, Transport, Upstream, open_channel
 
@@ -54,7 +56,15 @@ def serve(settings: Settings, *, share_port: bool = False) -> None:
     verifier = Verifier(settings.oidc_issuers, services.store.clock) if settings.oidc_issuers else None
     address = settings.grpc_address
     try:
-        server = Server(services, address=address, share_port=share_port, transport=transport, verifier=verifier)
+        server = Server(
+            services,
+            address=address,
+            share_port=share_port,
+            transport=transport,
+            verifier=verifier,
+            counter=SharedCounter(settings.rate_limit_redis_url) if settings.rate_limit_redis_url else None,
+            trusted_proxies=settings.trusted_proxies,
+        )
     except (RuntimeError, TlsError) as error:
         raise ProcessError(f"cannot listen on {settings.grpc_address}: {error}") from error
     server.start()
@@ -72,6 +82,8 @@ def supervise(settings: Settings) -> None:
     stop = stopping()
     _transport(settings, load_catalog(settings.permissions_file))
     _ensure_free(*ports.of_server(settings))
+    if settings.limits.rates != Rates() and not settings.rate_limit_redis_url:
+        log.warning("without Redis every process counts calls by itself", workers=settings.workers)
     workers = [_spawn("serve", "--worker") for _ in range(settings.workers)]
     try:
         while not stop.wait(0.2):

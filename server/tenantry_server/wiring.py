@@ -15,9 +15,12 @@ from .services.members import Members
 from .services.organizations import Organizations
 from .services.own_tokens import OwnTokens
 from .services.platform_tokens import PlatformTokens
+from .services.rate_limits import RateLimits
 from .services.roles import Roles
 from .services.service import Limits
 from .services.sign_in import SignIn
+from .services.suspensions import Suspensions
+from .services.telemetry import Telemetry
 from .services.users import Users
 from .services.whoami import WhoAmI
 from .store.change import Store
@@ -45,6 +48,9 @@ class Services:
     sign_in: SignIn
     who_am_i: WhoAmI
     authorization: Authorization
+    rate_limits: RateLimits
+    suspensions: Suspensions
+    telemetry: Telemetry
 
 
 def wire(database: Database, catalog: Catalog, limits: Limits, clock: Clock | None = None) -> Services:
@@ -70,4 +76,7 @@ def wire(database: Database, catalog: Catalog, limits: Limits, clock: Clock | No
         sign_in=SignIn(*parts),
         who_am_i=WhoAmI(users, organizations),
         authorization=Authorization(*parts),
+        rate_limits=RateLimits(*parts),
+        suspensions=Suspensions(*parts),
+        telemetry=Telemetry(*parts),
     )

@@ -21,6 +21,8 @@ from support.world import World
 
 _SCRIPT = Path(sys.executable).with_name("tenantry")
 _LONGEST = 60.0
+# Tests call as often as they like, unless they are about that.
+_LIMITS = ("RATE_LIMIT", "RATE_LIMIT_PRINCIPAL", "RATE_LIMIT_ADDRESS")
 
 
 def free_address() -> str:
@@ -133,7 +135,8 @@ class Shell:
 
     def __post_init__(self) -> None:
         self.http_address, self.grpc_address = free_address(), free_address()
-        self.settings = {"HTTP_ADDRESS": self.http_address, "GRPC_ADDRESS": self.grpc_address, **self.settings}
+        own = {"HTTP_ADDRESS": self.http_address, "GRPC_ADDRESS": self.grpc_address}
+        self.settings = own | dict.fromkeys(_LIMITS, "off") | self.settings
 
     def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """A command that ends by itself; settings are named without their prefix."""

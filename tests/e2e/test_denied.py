@@ -19,7 +19,9 @@ ALL = bindings()
 SCOPED = [each for each in ALL if each.is_scoped]
 # What no member has without a role.
 PRIVILEGED = [each for each in SCOPED if not each.permissions[0].endswith((":read", ":leave"))]
-NARROWABLE = [each for each in ALL if each.permissions]
+NARROWABLE = [each for each in ALL if each.permissions and not each.is_platform]
+# Those of operators and internal services.
+OPERATED = [each for each in ALL if each.is_platform]
 # The calls that are about the caller's own person, which an organization's own token has not.
 PERSONAL = [each for each in ALL if each.is_of_people or each.method.name == "GetAuthenticatedUser"]
 # Those that have the organization from a header.
@@ -149,6 +151,25 @@ def test_without_the_header_no_organization_is_named_neither_by_a_query_nor_by_t
 def test_an_organizations_own_token_does_not_act_as_a_person(scene: Scene, binding: Binding) -> None:
     token = scene.world.token(organization_id=scene.organization.id)
     answer = call(scene.by(token), binding, scene.organization.id)
-    kind = "organization"
-    refusal = insufficient(f"this call cannot be made with a credential of kind {kind}", principal_kind=kind)
-    assert answer.seen == refusal.of(binding, scene.organization.id)
+    assert answer.seen == _of_kind("organization").of(binding, scene.organization.id)
+
+
+@pytest.mark.parametrize("binding", OPERATED, ids=str)
+def test_what_operators_do_is_refused_to_everybody_else(scene: Scene, binding: Binding) -> None:
+    bound = scene.world.token(organization_id=scene.organization.id)
+    missing = ",".join(binding.permissions)
+    cases = [
+        *((scene.by(caller), _of_kind(kind)) for caller, kind in ((scene.owner, "user"), (bound, "organization"))),
+        (
+            scene.by(scene.world.platform_token(["user:export"])),
+            insufficient(f"permission missing: {missing}", permissions=missing),
+        ),
+    ]
+    with scene.world.unchanged(scene.organization):
+        for client, refusal in cases:
+            answer = call(client, binding, scene.organization.id)
+            assert answer.seen == refusal.of(binding, scene.organization.id)
+
+
+def _of_kind(kind: str) -> Refusal:
+    return insufficient(f"this call cannot be made with a credential of kind {kind}", principal_kind=kind)

@@ -81,6 +81,9 @@ PUBLISHED = {
         ("DELETE", f"{KEYS}/{{}}"),
         ("DELETE", f"{KEYS}/{{}}/{{}}"),
         ("GET", "/api/users/me"),
+        *((verb, f"{ORGANIZATION}/otel-config") for verb in ("PUT", "GET", "DELETE")),
+        ("POST", f"{ORGANIZATION}/suspend"),
+        ("POST", f"{ORGANIZATION}/unsuspend"),
     ],
     "dotenv": [
         ("GET", KEYS_V1),
@@ -91,7 +94,8 @@ PUBLISHED = {
     ],
 }
 # What an object is known by: the first of these that it has. A new key has only its secret.
-KNOWN_BY = ("id", "userId", "value")
+KNOWN_BY = ("id", "userId", "value", "endpoint")
+ENDPOINT = "https://otel.example.com"
 FILES = {dialect: read(f"{dialect}.http") for dialect in DOCUMENTED}
 CALLS = [pytest.param(dialect, call, id=f"{dialect}-{call.title}") for dialect, file in FILES.items() for call in file.calls]
 
@@ -119,6 +123,7 @@ def _play(dialect: str, world: World, http: Http) -> Iterator[tuple[int, Answer 
         "member": member.token,
         "member_email": member.email,
         "member_id": to_uuid(member.id),
+        "operator": world.platform_token(),
     }
     run = Run({**FILES[dialect].variables, "host": f"http://{http.address}", **people})
     for call in FILES[dialect].calls:
@@ -143,7 +148,11 @@ def test_a_request_of_the_http_files_is_answered_as_it_says(dialect: str, call: 
         first = answer.body if dialect == "daytona" else answer.body.get("data") or answer.body["api_key"]
         first = first[0] if isinstance(first, list) else first
         known_by = {"daytona": UUID, "dotenv": ULID}[dialect]
-        assert first == exactly(1) or next(first[name] for name in KNOWN_BY if name in first) in (known_by, secret("usr"))
+        assert first == exactly(1) or next(first[name] for name in KNOWN_BY if name in first) in (
+            known_by,
+            secret("usr"),
+            ENDPOINT,
+        )
     else:
         assert (answer.raw, answer.headers["content-type"]) == (b"", None)
 

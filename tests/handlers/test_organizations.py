@@ -45,6 +45,7 @@ def test_create_answers_with_the_whole_organization(ana: Somebody, acme: Any) ->
         etag="r1",
         create_time=AT,
         update_time=AT,
+        cleanup_grace_hours=24,
     )
 
 

@@ -138,7 +138,8 @@ def _declared(method: MethodDescriptor) -> policy_pb2.Access:
 
 def _would_change_the_stage(method: MethodDescriptor) -> bool:
     """Changes of the core API are made with validate_only; those of a dialect happen."""
-    return is_change(method) and not is_core(method) and (is_scoped(method) or bool(header_of(method)))
+    names_it = "organization_id" in method.input_type.fields_by_name
+    return is_change(method) and not is_core(method) and (names_it or bool(header_of(method)))
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,8 @@ def test_the_request_id_of_a_batch_is_good_for_one_batch(stages: Any, method: Me
 @pytest.mark.parametrize("method", DIALECT_CHANGES, ids=label)
 def test_a_dialects_idempotency_key_makes_a_change_happen_once(stages: Any, method: MethodDescriptor) -> None:
     stage = stages(method)
-    client = Client(stage.world.deployment.channel, stage.owner.token, metadata=(("idempotency-key", fresh("key")),))
+    token = stage.operator_token if is_platform(method) else stage.owner.token
+    client = Client(stage.world.deployment.channel, token, metadata=(("idempotency-key", fresh("key")),))
     before = stage.world.changes()
     request = stage.request(method)
     first, again = _answered(client, method, request), _answered(client, method, request)

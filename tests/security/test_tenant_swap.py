@@ -57,7 +57,8 @@ _ABOUT = {"tenantry.rest.daytona.v1.DeleteMemberApiKeyRequest.user_id": f"'api_t
 def _ways(method: MethodDescriptor) -> list[Way]:
     """The ways to what may belong to others."""
     fields = [field for field in method.input_type.fields if not reference_of(field)]
-    named = [field for field in fields if field.name in _OTHERS or field.full_name in _ABOUT]
+    others = [name for name in _OTHERS if name != "organization_id" or not is_platform(method)]  # operators act on all of them
+    named = [field for field in fields if field.name in others or field.full_name in _ABOUT]
     return [*reference_ways(method), *((field,) for field in named)]
 
 

@@ -168,8 +168,8 @@ def test_an_answer_that_forgets_the_owner_is_found_out(world: World, monkeypatch
     """Negative control: told is what was granted, as if the owner held everything."""
     token_access = standings.token_access
 
-    def boasting(database: Any, catalog: Any, token_id: str, organization: Any) -> tuple[Access | None, bool]:
-        access, excluded = token_access(database, catalog, token_id, organization)
+    def boasting(database: Any, catalog: Any, token_id: str, organization: Any, now: Any) -> tuple[Access | None, bool]:
+        access, excluded = token_access(database, catalog, token_id, organization, now)
         everything = Access(organization=organization, permissions=catalog.all, holds_everything=True)
         return None if access is None else everything, excluded
 

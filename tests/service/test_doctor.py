@@ -94,6 +94,10 @@ BREAKS: dict[str, list[Break]] = {
         Break("DELETE FROM organization_slugs WHERE organization_id = '{acme}'"),
         Break("INSERT INTO organization_slugs VALUES ('stray', '{acme}')"),
     ],
+    "only what is suspended has a suspension": [
+        Break("UPDATE organizations SET suspend_time = 0 WHERE id = '{acme}'"),
+        Break("UPDATE organizations SET suspension_reason = 'Unpaid' WHERE id = '{acme}'"),
+    ],
     _EVENTS: [
         Break("DELETE FROM audit_events WHERE organization_id = '{acme}' AND revision = 2"),
         Break("UPDATE organizations SET revision = revision + 1 WHERE id = '{acme}'"),
@@ -192,7 +196,8 @@ BREAKS: dict[str, list[Break]] = {
         ),
         Break(
             "INSERT INTO organizations SELECT 'acme', name, slug, personal, state, creator_user_id, default_region_id, "
-            "limited_network_egress, '{{}}', 0, 0, 0, NULL, NULL FROM organizations WHERE id = '{acme}'",
+            "limited_network_egress, '{{}}', 0, 0, 0, NULL, NULL, NULL, NULL, '', NULL, '', '' FROM organizations "
+            "WHERE id = '{acme}'",
             also=(_OWNED, _SLUG),
         ),
     ],

@@ -10,6 +10,7 @@ from support.world import AUDITOR, MILLISECOND, OWNER, Person, World
 
 from tenantry_server.domain.organizations import OrganizationState
 from tenantry_server.domain.principal import Level
+from tenantry_server.rpc.policy import MethodPolicy
 
 GET = "OrganizationService.GetOrganization"
 DELETE = "OrganizationService.DeleteOrganization"
@@ -17,11 +18,15 @@ UNDELETE = "OrganizationService.UndeleteOrganization"
 
 
 def scoped_methods(world: World, but: str) -> list[str]:
-    """Every core method that is scoped to an organization, but one."""
+    """Every core method that is scoped to an organization, but those that work in the same states as this one."""
     policies = [policy for policy in world.deployment.server.policies.values() if not policy.is_dialect]
-    scoped = [policy.core.removeprefix("tenantry.v1.") for policy in policies if policy.requirement.level is Level.SCOPED]
-    assert but in scoped
-    return [method for method in scoped if method != but]
+    scoped = [policy for policy in policies if policy.requirement.level is Level.SCOPED]
+    (same,) = [_states(policy) for policy in scoped if policy.core == f"tenantry.v1.{but}"]
+    return [policy.core.removeprefix("tenantry.v1.") for policy in scoped if _states(policy) != same]
+
+
+def _states(policy: MethodPolicy) -> tuple[bool, bool]:
+    return policy.requirement.allow_suspended, policy.requirement.allow_deleted
 
 
 def clients(world: World, organization: Any, owner: Person) -> list[Client]:

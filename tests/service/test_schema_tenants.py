@@ -74,6 +74,7 @@ _REFUSED = {
     "api_token_exclusions (organization_id) organizations": [
         "INSERT INTO api_token_exclusions VALUES ('{nobody}', '{a_token}')"
     ],
+    "metered_usage (organization_id) organizations": ["INSERT INTO metered_usage VALUES ('{nobody}', '2030-01', 'm', 1)"],
     "checks": [
         "INSERT INTO membership_roles VALUES ('{a}', '{a_member}', '{a_other_role}', '{a_role}')",
         "INSERT INTO invitation_roles VALUES ('{a}', '{a_invitation}', '{a_other_role}', '{a_role}')",
@@ -101,6 +102,7 @@ _REFUSED = {
         "INSERT INTO identities SELECT u.id, 's', 'same', u.id, 0 FROM users u",
         "INSERT INTO api_token_exclusions SELECT '{a}', '{a_token}' FROM users",
         "INSERT INTO platform SELECT * FROM platform",
+        "INSERT INTO metered_usage SELECT '{a}', '2030-01', 'm', 1 FROM users",
     ],
 }
 

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 from grpc import StatusCode
+from support.deployment import LIMITS
 from support.world import Person, World
 
+from tenantry_server.domain.organizations import SEALED
+from tenantry_server.services.sealing import of_headers
 from tenantry_server.store.models import AuditEvent, Organization, RequestRecord
 
 UPDATE = "OrganizationService.UpdateOrganizationSettings"
@@ -18,10 +21,17 @@ CONFIG = {"otel": {"endpoint": "https://otel.example.com", "headers": {"Authoriz
 
 
 def stored(world: World, organization: Any) -> Any:
-    """The configuration as the database keeps it."""
+    """The configuration that the database keeps, in clear; every secret in it is encrypted."""
     query = Organization.select(Organization.experimental_config).where(Organization.id == organization.id)
     with world.deployment.database.reading():
-        return json.loads(query.tuples().execute(world.deployment.database)[0][0])
+        text = query.tuples().execute(world.deployment.database)[0][0]
+    assert CANARY not in text
+    return of_headers(json.loads(text), lambda kept, name: _clear(kept, organization.id, name))
+
+
+def _clear(kept: Any, organization_id: str, name: str) -> Any:
+    assert kept.keys() == {SEALED}
+    return json.loads(LIMITS.secret_keys.unseal(kept[SEALED], f"organization/{organization_id}/otel/{name}"))
 
 
 def kept(world: World) -> str:

@@ -84,7 +84,8 @@ class _Filling:
         """Fills the tables."""
         acme, owner, role = (f"'{value}'" for value in (self._made.organization_id, self._made.owner.id, self._made.role_id))
         member, organization = self._id("7Z"), self._id("7T")
-        settings = ("FALSE", "'{}'", "1", "0", "0", "NULL", "NULL")
+        suspension, limits, otel_config = ("NULL", "NULL", "''", "NULL"), "''", "''"
+        settings = ("FALSE", "'{}'", "1", "0", "0", "NULL", "NULL", *suspension, limits, otel_config)
         self._insert(
             "organizations", ORGANIZATIONS, organization, "'Acme'", "'s' || n", "(1 = 0)", "'active'", member, "''", *settings
         )
@@ -115,6 +116,8 @@ class _Filling:
         self._insert("invitation_roles", ORGANIZATIONS, organization, self._id("7S"), f"'{DEVELOPER}'", "NULL")
         self._insert("personal_organizations", ORGANIZATIONS, member, organization)
         self._insert("organization_slugs", ORGANIZATIONS, "'s' || n", organization)
+        self._insert("metered_usage", ORGANIZATIONS, organization, "'2030-01'", "'api_calls'", "1")
+        self._insert("metered_usage", OTHERS, acme, "n + 100000", "'api_calls'", "1")
         self._insert("request_records", OTHERS, "'p' || n", "'r' || n", "''", "''", "0")
         self._credentials(acme, owner, member)
 

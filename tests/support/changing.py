@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from contextlib import suppress
 from typing import Any
+
+from tenantry_server.domain.errors import UserNotFound
 
 from .operators import delete_user
 from .rpc import Refused
@@ -29,13 +32,16 @@ class Changing:
         self.roles: list[str] = []
         self.invitations: list[tuple[str, Person]] = []
         self.done: Counter[str] = Counter()
+        self._is_suspended = False
 
     def step(self) -> None:
         """One change, or a refusal."""
+        if self._is_suspended and self.dice.random() < 0.7:
+            self._end_suspension()
         act = self.dice.choice([name for name in vars(type(self)) if name.startswith("act_")])
         try:
             getattr(self, act)()
-        except Refused as refusal:
+        except (Refused, UserNotFound) as refusal:  # a token of somebody who is gone is refused without a call
             self.done[f"{act} {refusal.reason}"] += 1
         else:
             self.done[act] += 1
@@ -141,6 +147,23 @@ class Changing:
         self.program("OrganizationService.UndeleteOrganization", **self._here)
 
     act_undelete_more = act_undelete
+
+    def act_suspend(self) -> None:
+        """For one more step, or a few: hardly anything works meanwhile."""
+        self.admin("OrganizationService.SuspendOrganization", reason="Unpaid", **self._here)
+        self._is_suspended = True
+
+    def _end_suspension(self) -> None:
+        self._is_suspended = False
+        with suppress(Refused):
+            self.admin("OrganizationService.UnsuspendOrganization", **self._here)
+
+    def act_limit(self) -> None:
+        self.admin("LimitService.UpdateOrganizationLimits", api_calls_per_month=1_000_000, **self._here)
+
+    def act_telemetry(self) -> None:
+        self.program("OrganizationService.SetOtelConfig", otel_config={"endpoint": "https://otel.example"}, **self._here)
+        self.program("OrganizationService.DeleteOtelConfig", **self._here)
 
     def act_make_token(self) -> None:
         made = self.program("ApiTokenService.CreateApiToken", name=fresh("token"), permissions=["sandbox:read"], **self._here)

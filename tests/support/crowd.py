@@ -32,6 +32,7 @@ class Crowd:
         world.member(self.organization, self.owner, role=OWNER)
         for _ in range(size):
             world.organization(self.owner)
+        world.export_telemetry(self.organization, self.owner)
         self._named = {
             "organization_id": self.organization.id,
             "role_id": roles[0].id,

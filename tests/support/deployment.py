@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import grpc
@@ -12,7 +15,8 @@ import grpc
 from tenantry_server import bootstrap, logs
 from tenantry_server.bootstrap import Server, Services
 from tenantry_server.config import load_catalog
-from tenantry_server.services import last_used
+from tenantry_server.services import last_used, meter
+from tenantry_server.services.secret_keys import SecretKeys
 from tenantry_server.services.service import Limits
 from tenantry_server.store.database import Database, open_database
 from tenantry_server.store.schema import migrate
@@ -21,9 +25,13 @@ from .clock import MovableClock
 
 CATALOG = load_catalog()
 # Tests found more organizations than a person may, and reach the limits by setting others.
-LIMITS = Limits(organizations_per_user=1000)
-# When tokens were last used is written when a test says so, or it would come between what another test counts.
-last_used._PERIOD = 3600.0
+_FOLDER = TemporaryDirectory(prefix="tenantry-keys-")
+atexit.register(_FOLDER.cleanup)
+LIMITS = Limits(organizations_per_user=1000, secret_keys=SecretKeys(Path(_FOLDER.name) / "secret.keys"))
+LIMITS.secret_keys.add()
+# When tokens were last used, and how often organizations call, is written when a test says so, or it would come between what
+# another test counts.
+last_used._PERIOD = meter._PERIOD = 3600.0
 
 
 @dataclass

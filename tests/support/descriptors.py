@@ -120,8 +120,9 @@ def fields_of(message: Descriptor, before: tuple[FieldDescriptor, ...] = ()) -> 
     for field in message.fields:
         way = (*before, field)
         yield way
-        if field.message_type is not None and field.message_type.full_name.startswith("tenantry."):
-            yield from fields_of(field.message_type, way)
+        of = field.message_type
+        if of is not None and of.full_name.startswith("tenantry.") and not of.GetOptions().map_entry:
+            yield from fields_of(of, way)
 
 
 def registered_paths(server: bootstrap.Server) -> set[str]:

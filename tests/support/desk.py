@@ -26,6 +26,7 @@ from tenantry_server.rpc.invitations import InvitationsServicer
 from tenantry_server.rpc.members import MembersServicer
 from tenantry_server.rpc.organizations import OrganizationsServicer
 from tenantry_server.rpc.platform_tokens import PlatformTokensServicer
+from tenantry_server.rpc.rate_limits import LimitsServicer
 from tenantry_server.rpc.roles import RolesServicer
 from tenantry_server.rpc.users import UsersServicer
 from tenantry_server.services.permission_lists import PermissionLists
@@ -82,7 +83,8 @@ class Desk:
         self.raised: Exception | None = None
         self._policies = policy.read(SERVICE_NAMES, services.store.catalog)
         servicers = {
-            "OrganizationService": OrganizationsServicer(services.organizations),
+            "OrganizationService": OrganizationsServicer(services.organizations, services.suspensions, services.telemetry),
+            "LimitService": LimitsServicer(services.rate_limits),
             "RoleService": RolesServicer(services.roles),
             "MemberService": MembersServicer(services.members),
             "InvitationService": InvitationsServicer(services.invitations),

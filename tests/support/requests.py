@@ -60,6 +60,7 @@ _STRINGS: tuple[tuple[Any, Callable[[], str]], ...] = (
     (rules_pb2.safe_text, lambda: "A sample."),
     (rules_pb2.email_address, lambda: f"{fresh('sample')}@example.com"),
     (rules_pb2.region_id, lambda: "us"),
+    (rules_pb2.web_address, lambda: "https://otel.example"),
 )
 # What a caller of each level may be granted and grant.
 _PERMISSION = {policy_pb2.ACCESS_LEVEL_PLATFORM: "user:read"}
@@ -82,6 +83,10 @@ _SPECIAL: dict[str, Callable[[Objects], str]] = {
     "tenantry.rest.authzen.v1.Resource.id": lambda objects: objects.organization_id,
     "tenantry.rest.authzen.v1.Action.name": lambda objects: "sandbox:read",
 }
+# Large numbers.
+_AMOUNTS = {"tenantry.v1.UpdateOrganizationLimitsRequest.api_calls_per_month": 1_000_000}
+# Mappings from text to text.
+_MAPS = {"headers": {"api-key": "sample"}}
 # Plain messages that a request is good without.
 _OPTIONAL = {
     "google.protobuf.Timestamp",
@@ -134,13 +139,15 @@ class _Builder:
     def message(self, descriptor: Descriptor) -> Message:
         """A message with everything in it that there is to say."""
         fields: Mapping[str, Any] = {
-            field.name: [self._value(field)] if field.is_repeated else self._value(field)
+            field.name: _MAPS.get(field.name) or ([self._value(field)] if field.is_repeated else self._value(field))
             for field in descriptor.fields
             if not _is_left_out(field)
         }
         return message_factory.GetMessageClass(descriptor)(**fields)
 
     def _value(self, field: FieldDescriptor) -> Any:
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            raise UnknownShape(field.full_name)
         if field.type == FieldDescriptor.TYPE_STRING:
             return self._string(field)
         if field.type == FieldDescriptor.TYPE_ENUM and field.enum_type is not None:
@@ -149,6 +156,8 @@ class _Builder:
             return True
         if field.type == FieldDescriptor.TYPE_INT32:
             return 1
+        if field.full_name in _AMOUNTS:
+            return _AMOUNTS[field.full_name]
         name = field.message_type.full_name if field.message_type is not None else ""
         if name == "google.protobuf.Struct":
             return {"switch": True}

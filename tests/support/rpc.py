@@ -69,7 +69,7 @@ class Client:
         Where a header names the organization, the request's own travels there.
         """
         method = method_of(name)
-        request, header = _with_header(method, request)
+        request, header = with_header(method, request)
         answer_class = message_factory.GetMessageClass(method.output_type)
         call: Any = self._channel.unary_unary(
             f"/{method.containing_service.full_name}/{method.name}",
@@ -90,7 +90,8 @@ class Client:
         raise AssertionError(f"{name} was answered: {answer}")
 
 
-def _with_header(method: MethodDescriptor, request: Any) -> tuple[Any, tuple[tuple[str, str], ...]]:
+def with_header(method: MethodDescriptor, request: Any) -> tuple[Any, tuple[tuple[str, str], ...]]:
+    """A request and, where one names the organization, the header in which it travels."""
     header = header_of(method)
     if not header or isinstance(request, bytes) or not request.organization_id:
         return request, ()

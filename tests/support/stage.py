@@ -42,6 +42,7 @@ class Stage:
         self.stranger = world.person("stranger")
         self.elsewhere = world.organization(self.stranger, "Elsewhere")
         self.own_invitation = world.invite(self.elsewhere, self.stranger, self.owner.email)
+        world.export_telemetry(self.organization, self.owner)
         self._make_tokens()
         self._make_users()
         self._enter(state)

@@ -136,6 +136,11 @@ class World:
             **more,
         )
 
+    def export_telemetry(self, organization: Any, owner: Person) -> Any:
+        """Gives an organization an OpenTelemetry configuration."""
+        config = {"endpoint": "https://otel.example", "headers": {"api-key": "hunter2"}}
+        return owner.rpc("OrganizationService.SetOtelConfig", organization_id=organization.id, otel_config=config)
+
     def set_state(self, organization_id: str, state: OrganizationState) -> None:
         """Suspends an organization, or makes it active, behind the API's back."""
         query = OrganizationTable.update({OrganizationTable.state: state.value}).where(OrganizationTable.id == organization_id)

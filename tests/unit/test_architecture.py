@@ -45,11 +45,11 @@ ALLOWED = {
     "wiring": {"domain", "store", "services"},
     "demo": {"bootstrap", "domain", "services"},
     "processes": {
-        *{"bootstrap", "children", "config", "domain", "gateway", "oidc", "ports", "store", "tls"},
+        *{"bootstrap", "children", "config", "domain", "gateway", "oidc", "ports", "services", "store", "tls"},
         *{"grpc", "grpc_health", "structlog"},
     },
     "cli": {
-        *{"bootstrap", "config", "demo", "domain", "gateway", "logs", "processes", "store", "click"},
+        *{"bootstrap", "config", "demo", "domain", "gateway", "logs", "processes", "services", "store", "click"},
         "rpc.policy",  # the error of a wrong declaration, which stops the server from starting
     },
     "__main__": {"cli"},
@@ -63,6 +63,10 @@ EXCEPTIONS = {
     "rpc.interceptors": {"store", "peewee", "structlog"},
     # Checks the rules that requests declare.
     "rpc.validation": {"protovalidate"},
+    # Counts in Redis, and says so when it cannot.
+    "services.counters": {"limits", "structlog"},
+    # Encrypts secrets.
+    "services.secret_keys": {"cryptography"},
     # Reads the names in certificates, which grpc tells only in part.
     "rpc.certificates": {"cryptography"},
 }

@@ -7,14 +7,18 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.fernet import Fernet
 from support.issuer import SigningKey
 
 from tenantry_server.config import PREFIX, VARIABLES, ConfigError, Settings, duration, load, load_catalog, load_principals
+from tenantry_server.domain.rates import Rate
 from tenantry_server.oidc.issuers import Issuer
+from tenantry_server.services.secret_keys import SecretKeys
 
 Read = Callable[[Settings], Any]
 
@@ -24,6 +28,10 @@ BESIDE = {
     name: {f"{PREFIX}OIDC_ISSUER": TRUSTED.url, f"{PREFIX}OIDC_AUDIENCE": TRUSTED.audience}
     for name in ("OIDC_ISSUER", "OIDC_AUDIENCE", "OIDC_JWKS_URL", "OIDC_JWKS_FILE")
 }
+
+PER_MINUTE = Rate(100, 60)
+RATES = ["100", "100/m", "-1/1m", "1.5/1m", "100/2d", "100/0s", "on", "/1m", "1000000000/1m"]
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1"))
 
 # Every variable: where it ends up, its default, a good value and what that means, and bad values.
 CASES: dict[str, tuple[Read, Any, str, Any, list[str]]] = {
@@ -70,6 +78,24 @@ CASES: dict[str, tuple[Read, Any, str, Any, list[str]]] = {
         ["7", "d", "0d", "-1d", "1w", "1 d", "1.5h", "9999999d"],
     ),
     "UNDELETE_WINDOW": (lambda s: s.limits.undelete_window, timedelta(days=30), "90s", timedelta(seconds=90), ["never"]),
+    "RATE_LIMIT": (lambda s: s.limits.rates.authenticated, PER_MINUTE, "0/1d", Rate(0, 86400), RATES),
+    "RATE_LIMIT_SANDBOX_CREATE": (lambda s: s.limits.rates.sandbox_create, PER_MINUTE, "7/90s", Rate(7, 90), RATES),
+    "RATE_LIMIT_SANDBOX_LIFECYCLE": (lambda s: s.limits.rates.sandbox_lifecycle, PER_MINUTE, "7/1h", Rate(7, 3600), RATES),
+    "RATE_LIMIT_PRINCIPAL": (lambda s: s.limits.rates.principal, PER_MINUTE, "off", None, RATES),
+    "RATE_LIMIT_ADDRESS": (lambda s: s.limits.rates.address, PER_MINUTE, "off", None, RATES),
+    "RATE_LIMIT_PLATFORM": (lambda s: s.limits.rates.platform, None, "1000/1s", Rate(1000, 1), RATES),
+    "RATE_LIMIT_REDIS_URL": (
+        *(lambda s: s.rate_limit_redis_url, "", "redis://:hunter2@127.0.0.1:6379/1", "redis://:hunter2@127.0.0.1:6379/1"),
+        ["http://127.0.0.1", "redis", "memory://", "redis://host:port"],
+    ),
+    "TRUSTED_PROXIES": (
+        *(lambda s: s.trusted_proxies, LOOPBACK, "10.0.0.0/8, ::1", (ip_network("10.0.0.0/8"), ip_network("::1"))),
+        ["localhost", "10.0.0.1/8", "10.0.0.0/33", "*"],
+    ),
+    "SECRET_KEYS_FILE": (
+        *(lambda s: s.limits.secret_keys, SecretKeys(Path(".data/secret.keys")), "keys", SecretKeys(Path("keys"))),
+        ["missing.keys", "jwks.json", "/"],
+    ),
     "GRPC_TLS_CERT_FILE": (lambda s: s.grpc_tls_cert_file, None, "/tls.crt", Path("/tls.crt"), []),
     "GRPC_TLS_KEY_FILE": (lambda s: s.grpc_tls_key_file, None, "/tls.key", Path("/tls.key"), []),
     "GRPC_TLS_CA_FILE": (lambda s: s.grpc_tls_ca_file, None, "/ca.crt", Path("/ca.crt"), []),
@@ -101,8 +127,9 @@ BAD = [(name, value) for name, (*_, values) in CASES.items() for value in values
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The present folder, with a file of keys."""
+    """The present folder, with files of keys."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "keys").write_text(f"{Fernet.generate_key().decode()}\n\n{Fernet.generate_key().decode()}\n")
     (tmp_path / "jwks.json").write_text(json.dumps({"keys": [SigningKey("ES256").jwk]}))
 
 

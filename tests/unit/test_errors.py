@@ -79,7 +79,8 @@ def sample(fact: type[TenantryError]) -> TenantryError:
     """A fact with all the metadata that is documented of it."""
     if fact is InvalidRequest:
         return InvalidRequest([Violation("name", "must be there", "REQUIRED")])
-    return fact(**{key: f"some {key}" for key in DOCUMENTED[fact.reason].keys})
+    numbers = {"retry_after": "7"}
+    return fact(**{key: numbers.get(key, f"some {key}") for key in DOCUMENTED[fact.reason].keys})
 
 
 def test_every_fact_is_a_documented_reason_and_every_reason_a_fact() -> None:
@@ -183,6 +184,7 @@ def test_a_fact_has_a_status_and_a_body_in_dotenvs_dialect(fact: type[TenantryEr
         (errors.RequestIdReused, grpc.StatusCode.FAILED_PRECONDITION, "409", "409"),
         (errors.EtagMismatch, grpc.StatusCode.ABORTED, "409", "409"),
         (errors.LimitExceeded, grpc.StatusCode.RESOURCE_EXHAUSTED, "403", "422"),
+        (errors.RateLimited, grpc.StatusCode.RESOURCE_EXHAUSTED, "429", "429"),
         (errors.DatabaseUnavailable, grpc.StatusCode.UNAVAILABLE, "503", "503"),
         (errors.DeadlineExceeded, grpc.StatusCode.DEADLINE_EXCEEDED, "504", "504"),
     ],

@@ -22,7 +22,9 @@ from tenantry_server.config import load_catalog
 from tenantry_server.domain import call as calls
 from tenantry_server.domain.clock import Clock
 from tenantry_server.domain.errors import LastOwner, MissingCredential, TenantryError
+from tenantry_server.domain.rates import Rates
 from tenantry_server.rpc import interceptors
+from tenantry_server.rpc.admission import Admission, Limiting, Strangers
 from tenantry_server.rpc.authentication import Authentication
 from tenantry_server.rpc.interceptor import Interceptor
 from tenantry_server.rpc.interceptors import (
@@ -32,12 +34,15 @@ from tenantry_server.rpc.interceptors import (
     RequestContext,
     Validation,
 )
+from tenantry_server.services.counters import MemoryCounter
+from tenantry_server.services.meter import Meter
+from tenantry_server.services.rate_limiter import RateLimiter
 from tenantry_server.store.change import Store
 from tenantry_server.store.database import SqliteDatabase
 
 STREAMS = ["UnaryStream", "StreamStream"]
 GOOD_ID = "request-0123456789"
-ORDER = [RequestContext, Errors, Connection, Authentication, Authorization, Validation]
+ORDER = [RequestContext, Errors, Connection, Strangers, Authentication, Admission, Authorization, Validation]
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +102,8 @@ def raising(error: Exception) -> Callable[[], Any]:
 
 def test_the_chain_has_this_order(store: Store) -> None:
     credentials: Any = None
-    assert [type(link) for link in interceptors.chain({}, store, credentials, {})] == ORDER
+    limiting = Limiting(RateLimiter(store, Rates(), MemoryCounter()), Meter(store))
+    assert [type(link) for link in interceptors.chain({}, store, credentials, {}, limiting)] == ORDER
 
 
 @pytest.mark.parametrize("shape", SHAPES)

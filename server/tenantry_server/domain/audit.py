@@ -1,7 +1,7 @@
 """The audit trail: one event for each change."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -61,6 +61,8 @@ def _plain(value: Any) -> Any:
         return clock.isoformat(value)
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
+    if is_dataclass(value):
+        return {field.name: _plain(item) for field in fields(value) if (item := getattr(value, field.name)) is not None}
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
     return value

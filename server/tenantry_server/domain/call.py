@@ -33,6 +33,8 @@ class Call:
     item: int | None = None
     validate_only: bool = False
     etag: str = ""
+    # What the answer carries in its trailing metadata, beside the call's id: how the caller stands in a rate limit.
+    carried: tuple[tuple[str, str], ...] = ()
 
     @property
     def principal(self) -> Principal:

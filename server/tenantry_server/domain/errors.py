@@ -7,16 +7,18 @@
     │                                         PrincipalKindNotAllowed  GrantExceedsOwn  OwnAccess  OwnerProtected
     │                                         TokenOfPerson
     ├─ NotFound                               RoleNotFound  MemberNotFound  InvitationNotFound  UserNotFound
-    │                                         ApiTokenNotFound
+    │                                         ApiTokenNotFound  OtelConfigNotFound
     ├─ AlreadyExists                          AlreadyMember  InvitationPending  EmailTaken  IdentityTaken
     │                                         TokenNameTaken
     ├─ FailedPrecondition                     LastOwner  PersonalOrganization  EmailNotVerified  InvitationExpired
     │                                         InvitationNotPending  InviterLostAuthority  RoleAssigned  SystemRole
     │                                         OrganizationNotDeleted  UndeleteWindowPassed  RequestIdReused  ListTooLong
     │                                         SuccessorMissing  UserDeleted  UserNotDeleted  TokenExpired
-    │                                         HistoryNotRetained
+    │                                         HistoryNotRetained  OrganizationDeleted  SecretKeysMissing
+    │                                         SecretUnreadable
     ├─ Aborted                                EtagMismatch  Conflict
     ├─ LimitExceeded
+    ├─ RateLimited
     ├─ Unavailable                            DatabaseUnavailable  OutcomeUnknown  IdentityProviderUnavailable
     │                                         RevisionNotReached
     └─ DeadlineExceeded
@@ -157,6 +159,10 @@ class ApiTokenNotFound(NotFound):
     text, kind, key = "API token {api_token_id} not found", "api_token", "api_token_id"
 
 
+class OtelConfigNotFound(NotFound):
+    text, kind, key = "organization {organization_id} has no OpenTelemetry configuration", "otel_config", "organization_id"
+
+
 class AlreadyExists(TenantryError):
     """There is one already."""
 
@@ -254,6 +260,18 @@ class HistoryNotRetained(FailedPrecondition):
     text = "the audit trail of organization {organization_id} cannot tell revision {revision}"
 
 
+class OrganizationDeleted(FailedPrecondition):
+    text = "organization {organization_id} is deleted"
+
+
+class SecretKeysMissing(FailedPrecondition):
+    text = "no secrets are taken here: the operator has set no key to encrypt them with"
+
+
+class SecretUnreadable(FailedPrecondition):
+    text = "a secret was encrypted with key {key}, which is not there any more"
+
+
 class Aborted(TenantryError):
     """Something else came between."""
 
@@ -270,6 +288,17 @@ class LimitExceeded(TenantryError):
     """A limit is reached."""
 
     text = "limit reached: at most {maximum} {limit}"
+
+
+class RateLimited(TenantryError):
+    """Too many calls; it may go on in a while."""
+
+    text = "at most {maximum} calls in {window} seconds: try again in {retry_after} seconds"
+
+    @property
+    def seconds(self) -> int:
+        """Until when to wait."""
+        return int(self.metadata["retry_after"])
 
 
 class Unavailable(TenantryError):

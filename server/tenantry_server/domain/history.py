@@ -32,6 +32,7 @@ class Past:
     organization_id: str
     revision: int = 0
     state: OrganizationState | None = None
+    suspend_until: datetime | None = None
     # The events up to the instant were the last there are.
     is_latest: bool = True
     _personal_user_id: str = ""
@@ -75,6 +76,8 @@ def fold(organization_id: str, events: Iterable[AuditEvent], *, until: datetime)
         except (KeyError, ValueError, TypeError):
             raise not_told(past) from None
         past.revision = event.revision
+    if past.state is OrganizationState.SUSPENDED and past.suspend_until is not None and past.suspend_until <= until:
+        past.state = OrganizationState.ACTIVE
     return past
 
 
@@ -116,6 +119,18 @@ def _found_personal(past: Past, event: AuditEvent) -> None:
 
 def _set_state(past: Past, event: AuditEvent) -> None:
     past.state = OrganizationState(_after(event, "state"))
+
+
+def _suspend(past: Past, event: AuditEvent) -> None:
+    past.state = OrganizationState.SUSPENDED
+    if "suspension" in event.changes:
+        until = _after(event, "suspension").get("until")
+        past.suspend_until = None if until is None else datetime.fromisoformat(until)
+
+
+def _unsuspend(past: Past, event: AuditEvent) -> None:
+    """Also of an organization that was not suspended, or not any more."""
+    past.state = OrganizationState.ACTIVE
 
 
 def _transfer(past: Past, event: AuditEvent) -> None:
@@ -185,6 +200,11 @@ _STEPS: dict[str, Callable[[Past, AuditEvent], None]] = {
     "organization.set_default_region": _nothing,
     "organization.delete": _set_state,
     "organization.undelete": _set_state,
+    "organization.suspend": _suspend,
+    "organization.unsuspend": _unsuspend,
+    "organization.update_limits": _nothing,
+    "organization.set_otel_config": _nothing,
+    "organization.delete_otel_config": _nothing,
     "organization.transfer_ownership": _transfer,
     "role.create": _set_role,
     "role.update": _set_role,

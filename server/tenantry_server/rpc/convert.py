@@ -1,6 +1,6 @@
 """Between the records and the messages of the core API."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from ..domain.errors import InvalidRequest
 from ..domain.etags import etag
 from ..domain.invitations import Invitation, InvitationState
 from ..domain.membership import Member
-from ..domain.organizations import Organization, OrganizationState
+from ..domain.organizations import CLEANUP_GRACE_HOURS, Organization, OrganizationState, Suspension
 from ..domain.permissions import Permission
 from ..domain.principal import PrincipalKind
 from ..domain.roles import MemberRole, Role
@@ -65,6 +65,7 @@ def organization(record: Organization) -> organization_pb2.Organization:
         settings=organization_pb2.OrganizationSettings(
             limited_network_egress=record.limited_network_egress,
             experimental_config=struct(record.experimental_config),
+            otel_config=otel_config(record.otel_config),
         ),
         creator_user_id=record.creator_user_id,
         revision=record.revision,
@@ -73,7 +74,21 @@ def organization(record: Organization) -> organization_pb2.Organization:
         update_time=timestamp(record.update_time),
         delete_time=timestamp_or_none(record.delete_time),
         purge_time=timestamp_or_none(record.purge_time),
+        suspension=suspension(record.suspension),
+        cleanup_grace_hours=record.cleanup_grace_hours or CLEANUP_GRACE_HOURS,
     )
+
+
+def suspension(record: Suspension | None) -> organization_pb2.Suspension | None:
+    """Why an organization is suspended, if it is."""
+    if record is None:
+        return None
+    return organization_pb2.Suspension(time=timestamp(record.time), reason=record.reason, until=timestamp_or_none(record.until))
+
+
+def otel_config(shown: Mapping[str, Any] | None) -> organization_pb2.OtelConfig | None:
+    """Where telemetry is exported to, as it may be shown."""
+    return None if shown is None else organization_pb2.OtelConfig(**shown)
 
 
 def role(record: Role) -> role_pb2.Role:

@@ -3,9 +3,11 @@
 1. RequestContext   the call's id, its log line and its duration; first, so that every failure is recorded with its id
 2. Errors           facts become statuses; what is unforeseen becomes INTERNAL with a fixed text
 3. Connection       the worker thread's own database connection: closed after an error that broke it
-4. Authentication   the bearer credential becomes a principal, and its access to the request's organization, in one query
-5. Authorization    the method's declared policy against that access; before validation (AIP-211)
-6. Validation       the request's declared rules, all violations at once
+4. Strangers        calls of which nobody knows who makes them count against the address that they come from
+5. Authentication   the bearer credential becomes a principal, and its access to the request's organization, in one query
+6. Admission        every other call counts against the rate limit, and the metered usage, of an organization or a principal
+7. Authorization    the method's declared policy against that access; before validation (AIP-211)
+8. Validation       the request's declared rules, all violations at once
 
 Each wraps the behaviour, so that its work is done on the worker thread and not on the one that accepts calls, and covers
 streams while they are iterated.
@@ -36,6 +38,7 @@ from ..services.credentials import Credentials
 from ..store.change import Store
 from ..store.faults import Fault, classify
 from ..store.transactions import remembered
+from .admission import Admission, Limiting, Strangers
 from .authentication import Authentication, Certificates
 from .interceptor import UNDECODABLE, Guard, Handler, Interceptor
 from .policy import MethodPolicy
@@ -122,6 +125,7 @@ class Errors(Interceptor):
         trailing: list[tuple[str, str | bytes]] = [
             ("grpc-status-details-bin", status.SerializeToString()),
             ("x-request-id", call.call_id),
+            *call.carried,
         ]
         if isinstance(error, Unauthenticated):
             trailing.append(("www-authenticate", "Bearer"))
@@ -198,6 +202,7 @@ def chain(
     store: Store,
     credentials: Credentials,
     renderers: Mapping[str, ErrorRenderer],
+    limiting: Limiting,
     certificates: Certificates = lambda context: None,
 ) -> tuple[Interceptor, ...]:
     """The interceptors, outermost first."""
@@ -205,7 +210,9 @@ def chain(
         RequestContext(policies),
         Errors(renderers),
         Connection(store),
+        Strangers(policies, limiting),
         Authentication(policies, credentials, certificates),
+        Admission(policies, limiting),
         Authorization(policies, store),
         Validation(),
     )

@@ -10,7 +10,9 @@ from tenantry.v1.organization_service_pb2_grpc import OrganizationServiceService
 
 from ..domain.call import current
 from ..services.organizations import Organizations
-from ..wire import mapping
+from ..services.suspensions import Suspensions
+from ..services.telemetry import Telemetry
+from ..wire import mapping, moment
 from . import convert
 
 Context = grpc.ServicerContext
@@ -19,8 +21,10 @@ Context = grpc.ServicerContext
 class OrganizationsServicer(OrganizationServiceServicer):
     """Speaks tenantry.v1.OrganizationService."""
 
-    def __init__(self, organizations: Organizations) -> None:
+    def __init__(self, organizations: Organizations, suspensions: Suspensions, telemetry: Telemetry) -> None:
         self._organizations = organizations
+        self._suspensions = suspensions
+        self._telemetry = telemetry
 
     def CreateOrganization(self, request: pb.CreateOrganizationRequest, context: Context) -> organization_pb2.Organization:
         return convert.organization(
@@ -76,3 +80,30 @@ class OrganizationsServicer(OrganizationServiceServicer):
         if "experimental_config" in chosen:
             given["experimental_config"] = mapping(request.experimental_config, field="experimental_config")
         return convert.organization(self._organizations.update_settings(current.get(), **given))
+
+    def SetOtelConfig(self, request: pb.SetOtelConfigRequest, context: Context) -> organization_pb2.Organization:
+        config = request.otel_config
+        return convert.organization(self._telemetry.set(current.get(), endpoint=config.endpoint, headers=dict(config.headers)))
+
+    def DeleteOtelConfig(self, request: pb.DeleteOtelConfigRequest, context: Context) -> organization_pb2.Organization:
+        return convert.organization(self._telemetry.delete(current.get()))
+
+    def GetOtelConfig(self, request: pb.GetOtelConfigRequest, context: Context) -> organization_pb2.OtelConfig:
+        config = self._telemetry.get(current.get(), organization_id=request.organization_id)
+        return organization_pb2.OtelConfig(endpoint=config.endpoint, headers=config.headers)
+
+    def SuspendOrganization(self, request: pb.SuspendOrganizationRequest, context: Context) -> organization_pb2.Organization:
+        return convert.organization(
+            self._suspensions.suspend(
+                current.get(),
+                organization_id=request.organization_id,
+                reason=request.reason,
+                until=moment(request, "until"),
+                cleanup_grace_hours=request.cleanup_grace_hours,
+            )
+        )
+
+    def UnsuspendOrganization(
+        self, request: pb.UnsuspendOrganizationRequest, context: Context
+    ) -> organization_pb2.Organization:
+        return convert.organization(self._suspensions.unsuspend(current.get(), organization_id=request.organization_id))

@@ -15,6 +15,7 @@ from tenantry.policy.v1 import policy_pb2
 
 from ..domain.permissions import Catalog
 from ..domain.principal import Level, PrincipalKind, Requirement
+from ..domain.rates import RateClass
 
 _LEVELS = {
     policy_pb2.ACCESS_LEVEL_UNSPECIFIED: Level.SCOPED,
@@ -29,6 +30,12 @@ _KINDS = {
     policy_pb2.PRINCIPAL_KIND_ORGANIZATION: PrincipalKind.ORGANIZATION,
     policy_pb2.PRINCIPAL_KIND_PLATFORM: PrincipalKind.PLATFORM,
 }
+RATE_CLASSES = {
+    policy_pb2.RATE_LIMIT_CLASS_AUTHENTICATED: RateClass.AUTHENTICATED,
+    policy_pb2.RATE_LIMIT_CLASS_SANDBOX_CREATE: RateClass.SANDBOX_CREATE,
+    policy_pb2.RATE_LIMIT_CLASS_SANDBOX_LIFECYCLE: RateClass.SANDBOX_LIFECYCLE,
+}
+_RATE_CLASSES = {policy_pb2.RATE_LIMIT_CLASS_UNSPECIFIED: RateClass.AUTHENTICATED, **RATE_CLASSES}
 _EVERY_TENANT_KIND = frozenset(PrincipalKind) - {PrincipalKind.PLATFORM}
 
 # Services that are not ours and declare nothing: what they tell is no secret.
@@ -49,6 +56,11 @@ class MethodPolicy:
     is_change: bool
     # The header that names the organization of a dialect's method, if one does.
     organization_header: str = ""
+    # What its calls count against in an organization, and whether they are metered there.
+    rate_class: RateClass = RateClass.AUTHENTICATED
+    is_metered: bool = True
+    # Whether its calls count against an address where nobody knows who makes them.
+    is_limited: bool = True
 
     @property
     def is_dialect(self) -> bool:
@@ -70,7 +82,7 @@ def read(services: Iterable[str], catalog: Catalog, pool: DescriptorPool | None 
 
 def _infrastructure(method: MethodDescriptor) -> MethodPolicy:
     requirement = Requirement(level=Level.PUBLIC, kinds=frozenset(PrincipalKind))
-    return MethodPolicy(_path(method), method.full_name, requirement, is_change=False)
+    return MethodPolicy(_path(method), method.full_name, requirement, is_change=False, is_limited=False)
 
 
 def _declared(method: MethodDescriptor, catalog: Catalog, pool: DescriptorPool) -> MethodPolicy:
@@ -92,7 +104,13 @@ def _declared(method: MethodDescriptor, catalog: Catalog, pool: DescriptorPool) 
     names = requirement.permissions
     if is_change and names and all(name.endswith(":read") for name in names):
         raise PolicyError(f"{core.full_name} changes something under {', '.join(names)} alone")
-    return MethodPolicy(_path(method), core.full_name, requirement, is_change, header)
+    access = core.GetOptions().Extensions[policy_pb2.access]
+    if access.rate_limit_class not in _RATE_CLASSES:
+        raise PolicyError(f"{core.full_name} declares a class of rate limit that this version does not know")
+    rate_class = _RATE_CLASSES[access.rate_limit_class]
+    return MethodPolicy(
+        _path(method), core.full_name, requirement, is_change, header, rate_class, not access.unmetered, not access.unlimited
+    )
 
 
 def _requirement(core: MethodDescriptor, catalog: Catalog) -> Requirement:

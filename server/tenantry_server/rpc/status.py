@@ -23,6 +23,7 @@ _CODES: dict[type[TenantryError], grpc.StatusCode] = {
     errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     errors.Aborted: grpc.StatusCode.ABORTED,
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.RateLimited: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
@@ -67,6 +68,10 @@ def _details(error: TenantryError) -> list[Message]:
         case errors.LimitExceeded():
             excess = details_pb2.QuotaFailure.Violation(subject=error.metadata["limit"], description=error.message)
             return [details_pb2.QuotaFailure(violations=[excess])]
+        case errors.RateLimited():
+            excess = details_pb2.QuotaFailure.Violation(subject=error.metadata["rate_limit"], description=error.message)
+            retry = details_pb2.RetryInfo(retry_delay=Duration(seconds=error.seconds))
+            return [details_pb2.QuotaFailure(violations=[excess]), retry]
         case errors.Conflict() | errors.Unavailable():
             return [details_pb2.RetryInfo(retry_delay=Duration(seconds=1))]
     return []

@@ -187,5 +187,6 @@ def personal_organization(store: Store, user_id: str) -> str:
 
 def effect_in(store: Store, token: ApiToken, organization: Organization) -> Effect:
     """What a token can do now in an organization."""
-    access, excluded = token_access(store.database, store.catalog, token.id, organization)
-    return effect(store.catalog, token, organization.id, access, excluded=excluded, now=store.clock.now())
+    now = store.clock.now()
+    access, excluded = token_access(store.database, store.catalog, token.id, organization, now)
+    return effect(store.catalog, token, organization.id, access, excluded=excluded, now=now)

@@ -1,12 +1,12 @@
 """When tokens were last used: noted in memory, and written by a thread of its own, never on a caller's path."""
 
-import threading
 import time
 from datetime import datetime, timedelta
 
 from ..store.database import Database
 from ..store.queries import api_tokens as statements
 from ..store.values import milliseconds
+from .periodic import Periodic
 
 _PERIOD = 10.0
 _MINUTE = timedelta(minutes=1)
@@ -14,34 +14,19 @@ _MINUTE = timedelta(minutes=1)
 _BATCH, _PATIENCE = 200, 5.0
 
 
-class LastUsed:
+class LastUsed(Periodic):
     """Writes at most once a minute a token. A process that is killed loses what it noted in the last ten seconds."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database, "last-used", lambda: _PERIOD)
         self._noted: dict[str, datetime] = {}
         self._written: dict[str, datetime] = {}
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def note(self, token_id: str, now: datetime) -> None:
         """Remembers a use: one look-up and one store in dictionaries."""
         written = self._written.get(token_id)
         if written is None or now - written >= _MINUTE:
             self._noted[token_id] = now
-
-    def start(self) -> None:
-        """Writes every ten seconds from now on."""
-        self._thread = threading.Thread(target=self._run, name="last-used", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Writes what is noted, and ends."""
-        self._stop.set()
-        if self._thread:
-            self._thread.join()
-        else:
-            self.flush()
 
     def flush(self) -> None:
         """Writes what is noted. What cannot be written now stays noted."""
@@ -70,9 +55,3 @@ class LastUsed:
                 values = {"now": milliseconds(at), "minute_ago": milliseconds(at - _MINUTE)}
                 database.run(statements.USED, api_token_id=token_id, **values)
             database.commit()
-
-    def _run(self) -> None:
-        while not self._stop.wait(_PERIOD):
-            self.flush()
-        self.flush()
-        self._database.close()

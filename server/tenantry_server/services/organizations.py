@@ -22,7 +22,7 @@ from ..domain.errors import (
 )
 from ..domain.etags import etag
 from ..domain.membership import Grant, Member, ensure_holds, ensure_shared
-from ..domain.organizations import Organization, OrganizationState, masked, unmasked
+from ..domain.organizations import Organization, OrganizationState, masked
 from ..domain.paging import Page
 from ..domain.roles import MemberRole
 from ..store.change import Change
@@ -33,6 +33,7 @@ from ..store.transactions import create
 from ..store.values import milliseconds
 from .assignments import roles_of
 from .memberships import end_membership, load_member, set_access
+from .sealing import Sealing
 from .service import MAX_LIST, PageRequest, Service, changes, whole
 
 _MAX_CONFIG = 16 * 1024
@@ -81,7 +82,7 @@ class Organizations(Service):
             raise OrganizationNotAccessible(organization_id=bound)
         if bound and user_id and not self.database.row(member_statements.GET, organization_id=bound, user_id=user_id):
             raise OrganizationNotAccessible(organization_id=bound)
-        return organization
+        return organization.as_of(self.store.clock.now())
 
     @changes
     def update(self, change: Change, *, name: str | None = None) -> Organization:
@@ -173,17 +174,17 @@ class Organizations(Service):
         """Changes what is given. A masked secret keeps what is stored."""
         before = self._changing(change)
         stored = json.loads(change.database.one(statements.EXPERIMENTAL_CONFIG, organization_id=before.id))
-        config = stored if experimental_config is None else unmasked(experimental_config, stored)
-        egress = before.limited_network_egress if limited_network_egress is None else limited_network_egress
-        text = json.dumps(config, separators=(",", ":"), ensure_ascii=False)
-        if len(text.encode()) > _MAX_CONFIG:
+        if len(_json(experimental_config or {}).encode()) > _MAX_CONFIG:
             raise InvalidRequest.of("experimental_config", "must have at most 16 KiB as JSON", "CONFIG_SIZE")
+        sealing = Sealing(self.limits.secret_keys, before.id)
+        config = stored if experimental_config is None else sealing.merged(experimental_config, stored)
+        egress = before.limited_network_egress if limited_network_egress is None else limited_network_egress
         after = replace(before, limited_network_egress=egress, experimental_config=masked(config))
         change.database.run(
             statements.SET_SETTINGS,
             organization_id=after.id,
             limited_network_egress=egress,
-            experimental_config=text,
+            experimental_config=_json(config),
         )
         seen = differences(before, after)
         if config != stored:  # also when only a secret changed, which both sides then show masked
@@ -199,7 +200,9 @@ class Organizations(Service):
             except OrganizationNotAccessible:
                 return []
             return [organization] if organization.id > after else []
-        return self.database.rows(statements.OF_USER, user_id=principal.user_id, after=after, limit=limit)
+        rows = self.database.rows(statements.OF_USER, user_id=principal.user_id, after=after, limit=limit)
+        now = self.store.clock.now()
+        return [organization.as_of(now) for organization in rows]
 
     def _changing(self, change: Change) -> Organization:
         """The organization, once its etag, which was the one of the revision before, is what the caller expects."""
@@ -270,6 +273,10 @@ def found(
     else:
         change.record("organization.create", "organization", organization_id, differences(None, organization))
     return organization
+
+
+def _json(config: Mapping[str, Any]) -> str:
+    return json.dumps(config, separators=(",", ":"), ensure_ascii=False)
 
 
 def _take(change: Change, slug: str, organization_id: str) -> bool:

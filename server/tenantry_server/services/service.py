@@ -2,16 +2,18 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 
 from ..domain.call import Call
 from ..domain.errors import ListTooLong
 from ..domain.paging import DEFAULT_SIZE, PageTokens
+from ..domain.rates import Rates
 from ..store.change import Change, Store
 from ..store.database import Database
 from ..store.transactions import change
+from .secret_keys import SecretKeys
 
 S = TypeVar("S", bound="Service")
 T = TypeVar("T")
@@ -31,6 +33,8 @@ class Limits:
     api_tokens: int = 1000
     invitation_lifetime: timedelta = timedelta(days=7)
     undelete_window: timedelta = timedelta(days=30)
+    rates: Rates = field(default_factory=Rates)
+    secret_keys: SecretKeys = field(default_factory=SecretKeys)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,9 @@ _QUERIES = {
         UNION ALL
         SELECT s.slug FROM organization_slugs s LEFT JOIN organizations o ON o.id = s.organization_id AND o.slug = s.slug
             WHERE o.id IS NULL""",
+    "only what is suspended has a suspension": """
+        SELECT o.id FROM organizations o WHERE o.state <> 'suspended' AND (
+            o.suspend_time IS NOT NULL OR o.suspend_until IS NOT NULL OR o.suspension_reason <> '')""",
     "every change has exactly one audit event": """
         SELECT o.id FROM organizations o WHERE o.revision <> (
             SELECT COUNT(*) FROM audit_events a WHERE a.organization_id = o.id AND a.revision BETWEEN 1 AND o.revision)

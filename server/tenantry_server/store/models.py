@@ -35,6 +35,12 @@ class Organization(Model):
     update_time = BigIntegerField()
     delete_time = BigIntegerField(null=True)
     purge_time = BigIntegerField(null=True)
+    suspend_time = BigIntegerField(null=True)
+    suspend_until = BigIntegerField(null=True)
+    suspension_reason = TextField(constraints=[SQL("DEFAULT ''")])
+    cleanup_grace_hours = BigIntegerField(null=True)
+    limits = TextField(constraints=[SQL("DEFAULT ''")])
+    otel_config = TextField(constraints=[SQL("DEFAULT ''")])
 
     class Meta:
         table_name = "organizations"
@@ -250,6 +256,20 @@ class Platform(Model):
         table_name = "platform"
 
 
+class MeteredUsage(Model):
+    """How much an organization used of a metric in a month. Written in batches, and no change of the organization."""
+
+    organization_id = TextField()
+    month = TextField()
+    metric = TextField()
+    amount = BigIntegerField()
+
+    class Meta:
+        table_name = "metered_usage"
+        primary_key = CompositeKey("organization_id", "month", "metric")
+        constraints = [foreign_key("organization_id", "organizations", "id")]
+
+
 class RequestRecord(Model):
     """A change that was asked for under a request id, and its first answer, kept to be given again."""
 
@@ -293,6 +313,7 @@ TABLES = (
     ApiTokenExclusion,
     AuditEvent,
     Platform,
+    MeteredUsage,
     RequestRecord,
     ServerKey,
 )

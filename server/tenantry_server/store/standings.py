@@ -51,10 +51,12 @@ def access_of(
     return known.access if known else None
 
 
-def token_access(database: Database, catalog: Catalog, token_id: str, organization: Organization) -> tuple[Access | None, bool]:
+def token_access(
+    database: Database, catalog: Catalog, token_id: str, organization: Organization, now: datetime
+) -> tuple[Access | None, bool]:
     """What a token gives in an organization, its own expiry aside, and whether the organization keeps it out."""
     found = access.standing(database.rows(access.BY_TOKEN_ID, token_id=token_id, organization_id=organization.id))
-    return (None, False) if found is None else (_access(catalog, found), found.excluded)
+    return (None, False) if found is None else (_access(catalog, found, now), found.excluded)
 
 
 def granter_access(
@@ -80,14 +82,15 @@ def granter_access(
 def _known(catalog: Catalog, found: access.Standing | None, now: datetime) -> Known | None:
     if found is None or (found.expire_time is not None and found.expire_time <= milliseconds(now)):
         return None
-    return Known(found.principal, None if found.excluded else _access(catalog, found), found.name)
+    return Known(found.principal, None if found.excluded else _access(catalog, found, now), found.name)
 
 
-def _access(catalog: Catalog, found: access.Standing) -> Access | None:
+def _access(catalog: Catalog, found: access.Standing, now: datetime) -> Access | None:
     if found.organization is None or found.principal.kind is PrincipalKind.PLATFORM:  # which no organization grants anything
         return None
     roles = _roles(catalog, found.roles)
-    return rules.access(catalog, found.principal, found.organization, member_role=found.member_role, roles=roles)
+    organization = found.organization.as_of(now)
+    return rules.access(catalog, found.principal, organization, member_role=found.member_role, roles=roles)
 
 
 def _roles(catalog: Catalog, found: tuple[tuple[str, tuple[str, ...] | None], ...]) -> tuple[Role, ...]:

@@ -57,7 +57,7 @@ class _Roles:
 
     def of(self, rows: Iterable[Row]) -> tuple[Role, ...]:
         """The roles that a standing's rows name."""
-        return tuple([role for row in rows if row[13] is not None and (role := self._role(*row[13:16]))])
+        return tuple([role for row in rows if row[14] is not None and (role := self._role(*row[14:17]))])
 
     def _role(self, role_id: str, name: str | None, permissions: str | None) -> Role | None:
         if permissions is None or name is None:
@@ -72,12 +72,12 @@ class _Roles:
 
 
 def _standing(organization_id: str, rows: list[Row], roles: _Roles, now: int) -> Standing:
-    (_, user_state, _, _, user_id, _, _, expires, secret_expires, excluded, state, revision, role, *_) = rows[0]
+    (_, user_state, _, _, user_id, _, _, expires, secret_expires, excluded, state, until, revision, role, *_) = rows[0]
     is_member = role is not None and user_state == UserState.ACTIVE.value
     return Standing(
         organization_id=organization_id,
         principal=None if user_id is None else _principal(rows[0]),
-        state=_STATES[state],
+        state=_state(state, until, now),
         revision=revision or 0,
         token_expired=expires is not None and expires <= now,
         secret_expired=secret_expires is not None and secret_expires <= now,
@@ -85,6 +85,12 @@ def _standing(organization_id: str, rows: list[Row], roles: _Roles, now: int) ->
         member_role=_MEMBER_ROLES[role] if is_member else None,
         roles=roles.of(rows) if is_member else (),
     )
+
+
+def _state(kept: str | None, until: int | None, now: int) -> OrganizationState | None:
+    """A suspension ends by itself when its time has come."""
+    is_over = until is not None and until <= now and kept == OrganizationState.SUSPENDED.value
+    return OrganizationState.ACTIVE if is_over else _STATES[kept]
 
 
 def _principal(row: Row) -> Principal:

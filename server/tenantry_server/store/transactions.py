@@ -110,7 +110,8 @@ def change_user(store: Store, call: Call, user_id: str, body: Callable[[Change, 
 
 def bump(database: Database, organization_id: str, now: datetime) -> Organization | None:
     """Takes the organization's lock, by counting its revision; None when there is no such organization."""
-    return database.row(organizations.BUMP, organization_id=organization_id, now=milliseconds(now))
+    organization = database.row(organizations.BUMP, organization_id=organization_id, now=milliseconds(now))
+    return organization and organization.as_of(now)
 
 
 def recheck(change: Change) -> None:

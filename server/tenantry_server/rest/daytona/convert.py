@@ -1,5 +1,8 @@
 """All spelling of this dialect: ids as UUIDs, instants with milliseconds, permissions as `action:resources`."""
 
+import re
+from collections.abc import Mapping
+
 from tenantry.rest.daytona.v1 import (
     api_key_service_pb2,
     invitation_service_pb2,
@@ -11,9 +14,11 @@ from tenantry.rest.daytona.v1 import (
 
 from ...domain import ids
 from ...domain.clock import isoformat, isoformat_or_none
+from ...domain.errors import InvalidRequest, Violation
 from ...domain.invitations import Invitation
 from ...domain.membership import Member
-from ...domain.organizations import Organization, OrganizationState
+from ...domain.organizations import CLEANUP_GRACE_HOURS, Organization, OrganizationState
+from ...domain.rates import SETTABLE, OrganizationLimits, RateOverride
 from ...domain.roles import Role
 from ...domain.tokens import ApiToken, TokenKind
 from ...domain.users import User
@@ -43,10 +48,12 @@ _SPELLINGS = {name: spelling for spelling, name in _PERMISSIONS.items()}
 _MASK = "*" * 20
 # What the published clients demand of every instant, where there is none.
 _NEVER = "1970-01-01T00:00:00.000Z"
+_NAME, _VALUE = re.compile(r"[A-Za-z0-9!#$%&*+.^_`|~-]{1,100}"), re.compile(r"[ -~]{1,4000}")
 
 
 def organization(record: Organization) -> organization_service_pb2.Organization:
-    """An organization. Limits are the dialect's published defaults."""
+    """An organization. Limits of sandboxes are the dialect's published defaults."""
+    suspension, limits = record.suspension, record.limits
     return organization_service_pb2.Organization(
         id=ids.to_uuid(record.id),
         name=record.name,
@@ -55,10 +62,10 @@ def organization(record: Organization) -> organization_service_pb2.Organization:
         created_at=isoformat(record.create_time),
         updated_at=isoformat(record.update_time),
         suspended=record.state is OrganizationState.SUSPENDED,
-        suspended_at=_NEVER,
-        suspension_reason="",
-        suspended_until=_NEVER,
-        suspension_cleanup_grace_period_hours=24,
+        suspended_at=isoformat(suspension.time) if suspension else _NEVER,
+        suspension_reason=suspension.reason if suspension else "",
+        suspended_until=isoformat(suspension.until) if suspension and suspension.until else _NEVER,
+        suspension_cleanup_grace_period_hours=record.cleanup_grace_hours or CLEANUP_GRACE_HOURS,
         max_cpu_per_sandbox=4,
         max_memory_per_sandbox=8,
         max_disk_per_sandbox=10,
@@ -71,7 +78,26 @@ def organization(record: Organization) -> organization_service_pb2.Organization:
         preview_warning_enabled=True,
         sso_enabled=False,
         scim_enabled=False,
+        otel_config=None if record.otel_config is None else organization_service_pb2.OtelConfig(**record.otel_config),
+        **_rate_limits(limits),
     )
+
+
+def _rate_limits(limits: OrganizationLimits | None) -> dict[str, int]:
+    """What was set for the organization, and nothing of what holds for all."""
+    overrides = {name: getattr(limits, name, None) or RateOverride() for name in SETTABLE}
+    calls = {f"{name}_rate_limit": override.calls for name, override in overrides.items()}
+    seconds = {f"{name}_rate_limit_ttl_seconds": override.seconds for name, override in overrides.items()}
+    return {name: value for name, value in (calls | seconds).items() if value is not None}
+
+
+def headers(sent: Mapping[str, str]) -> dict[str, str]:
+    """Headers as they are meant: what has no name or no value is none. Raises InvalidRequest for what no header can be."""
+    found = {name.strip(): value.strip() for name, value in sent.items() if name.strip() and value.strip()}
+    wrong = sorted(name for name, value in found.items() if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value))
+    if wrong:
+        raise InvalidRequest(Violation(f"headers[{name}]", "is no header", "HEADER") for name in wrong[:20])
+    return found
 
 
 def role(record: Role) -> role_service_pb2.OrganizationRole:

@@ -8,7 +8,9 @@ from tenantry.rest.daytona.v1.organization_service_pb2_grpc import OrganizationS
 
 from ...domain.call import current
 from ...services.organizations import Organizations
-from ...wire import mapping
+from ...services.suspensions import Suspensions
+from ...services.telemetry import Telemetry
+from ...wire import mapping, moment
 from . import convert
 
 Context = grpc.ServicerContext
@@ -17,8 +19,10 @@ Context = grpc.ServicerContext
 class OrganizationsServicer(OrganizationServiceServicer):
     """Speaks tenantry.rest.daytona.v1.OrganizationService."""
 
-    def __init__(self, organizations: Organizations) -> None:
+    def __init__(self, organizations: Organizations, suspensions: Suspensions, telemetry: Telemetry) -> None:
         self._organizations = organizations
+        self._suspensions = suspensions
+        self._telemetry = telemetry
 
     def CreateOrganization(self, request: pb.CreateOrganizationRequest, context: Context) -> pb.Organization:
         return convert.organization(
@@ -55,4 +59,30 @@ class OrganizationsServicer(OrganizationServiceServicer):
         self._organizations.update_settings(
             current.get(), experimental_config=mapping(request.config, field="experimental_config")
         )
+        return Empty()
+
+    def SuspendOrganization(self, request: pb.SuspendOrganizationRequest, context: Context) -> Empty:
+        self._suspensions.suspend(
+            current.get(),
+            organization_id=request.organization_id,
+            reason=request.reason,
+            until=moment(request, "until"),
+            cleanup_grace_hours=request.suspension_cleanup_grace_period_hours,
+        )
+        return Empty()
+
+    def UnsuspendOrganization(self, request: pb.UnsuspendOrganizationRequest, context: Context) -> Empty:
+        self._suspensions.unsuspend(current.get(), organization_id=request.organization_id)
+        return Empty()
+
+    def GetOtelConfig(self, request: pb.GetOtelConfigRequest, context: Context) -> pb.OtelConfig:
+        config = self._telemetry.get(current.get(), organization_id=request.organization_id)
+        return pb.OtelConfig(endpoint=config.endpoint, headers=config.headers)
+
+    def SetOtelConfig(self, request: pb.SetOtelConfigRequest, context: Context) -> Empty:
+        self._telemetry.set(current.get(), endpoint=request.endpoint, headers=convert.headers(request.headers))
+        return Empty()
+
+    def DeleteOtelConfig(self, request: pb.DeleteOtelConfigRequest, context: Context) -> Empty:
+        self._telemetry.delete(current.get())
         return Empty()

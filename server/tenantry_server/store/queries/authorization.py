@@ -6,13 +6,12 @@ from typing import Any
 from peewee import JOIN, SQL, Join, Select, fn
 
 from ...domain.authorization import SubjectKind
-from ...domain.organizations import OrganizationState
 from ...domain.roles import MemberRole
 from ...domain.users import UserState
 from ..models import Membership, MembershipRole, Organization, Role
 from ..people import ApiToken, ApiTokenExclusion, ApiTokenSecret, Identity, User
 from ..statements import Asked, PerEngine, Row, Slot, Statement, constant, value
-from . import roles
+from . import organizations, roles
 
 _NULL = SQL("NULL")
 # Who has a credential is active: it ends with the user.
@@ -24,8 +23,9 @@ _END = constant("Z")
 # -- standings: a row for each assigned role of each subject in each organization that is asked about ----------------------
 #
 # The number of the question; the user's state; the token's or identity's id, kind, user, organization, permissions, expire
-# time, the presented secret's expire time; whether the organization keeps the token out; the organization's state and
-# revision; the member's role; an assigned role, with name and permissions if it is the organization's own.
+# time, the presented secret's expire time; whether the organization keeps the token out; the organization's state, the end
+# of its suspension, and revision; the member's role; an assigned role, with name and permissions if it is the organization's
+# own.
 
 
 def _standings(
@@ -45,7 +45,7 @@ def _standings(
             on=(Role.organization_id == MembershipRole.organization_id) & (Role.id == MembershipRole.custom_role_id),
         )
     )
-    organization = (Organization.state, Organization.revision)
+    organization = (Organization.state, Organization.suspend_until, Organization.revision)
     member = (Membership.role, MembershipRole.role_id, Role.name, Role.permissions)
     return Select((source,), (asked.column("n"), user_state, *credential, excluded, *organization, *member))
 
@@ -212,7 +212,7 @@ def _accessible(*, implicit: bool) -> Any:
         _active(Membership.select(Membership.organization_id), Membership.user_id)
         .switch(Membership)
         .join(Organization, on=Organization.id == Membership.organization_id)
-        .where(member & (Organization.state == constant(OrganizationState.ACTIVE.value)) & ~fn.EXISTS(_exclusion()))
+        .where(member & organizations.is_active() & ~fn.EXISTS(_exclusion()))
     )
     if not implicit:
         query = query.where((Membership.role == constant(MemberRole.OWNER)) | fn.EXISTS(_grant()))

@@ -12,7 +12,7 @@ from ..models import InvitationRole, Organization
 from ..models import Role as RoleTable
 from ..statements import Row, Slot, Statement, changing, constant, value
 from ..values import instant
-from . import members, roles
+from . import members, organizations, roles
 
 _COLUMNS = (
     Table.id,
@@ -32,7 +32,7 @@ _COLUMNS = (
 _THIS = lambda: (Table.organization_id == Slot("organization_id")) & (Table.id == Slot("invitation_id"))
 _OPEN = lambda: (Table.state == constant(InvitationState.PENDING)) & (Table.expire_time > Slot("now"))
 _OVERDUE = lambda: (Table.state == constant(InvitationState.PENDING)) & (Table.expire_time <= Slot("now"))
-_MINE = lambda: (Table.email == Slot("email")) & _OPEN() & (Organization.state == "active")
+_MINE = lambda: (Table.email == Slot("email")) & _OPEN() & organizations.is_active()
 
 
 def record(row: Row, assigned: Iterable[Role]) -> Invitation:

@@ -1,15 +1,17 @@
 """Statements about organizations, their slugs and their settings."""
 
 import json
+from typing import Any, NamedTuple
 
 from peewee import fn
 
-from ...domain.organizations import Organization, OrganizationState, masked
+from ...domain.organizations import Organization, OrganizationState, Suspension, masked, masked_otel
+from ...domain.rates import limits_of
 from ...domain.users import UserState
 from ..models import Membership, OrganizationSlug, PersonalOrganization
 from ..models import Organization as Table
 from ..people import User
-from ..statements import Row, Slot, Statement, changing, value
+from ..statements import Row, Slot, Statement, changing, constant, value
 from ..values import instant, instant_or_none
 
 COLUMNS = (
@@ -27,6 +29,12 @@ COLUMNS = (
     Table.update_time,
     Table.delete_time,
     Table.purge_time,
+    Table.suspend_time,
+    Table.suspend_until,
+    Table.suspension_reason,
+    Table.cleanup_grace_hours,
+    Table.limits,
+    Table.otel_config,
 )
 
 
@@ -35,7 +43,8 @@ _STATES = {state.value: state for state in OrganizationState}
 
 def record(row: Row) -> Organization:
     """The record of a row of COLUMNS, its secrets masked."""
-    (id_, name, slug, personal, state, creator, region, egress, config, revision, created, updated, deleted, purged) = row
+    (id_, name, slug, personal, state, creator, region, egress, config, revision, created, updated, deleted, purged) = row[:14]
+    (suspended, until, reason, grace_hours, limits, otel) = row[14:]
     return Organization(
         id=id_,
         name=name,
@@ -51,7 +60,23 @@ def record(row: Row) -> Organization:
         update_time=instant(updated),
         delete_time=instant_or_none(deleted),
         purge_time=instant_or_none(purged),
+        suspension=_suspension(suspended, reason, until),
+        cleanup_grace_hours=grace_hours,
+        limits=limits_of(limits) if limits else None,
+        otel_config=masked_otel(json.loads(otel)) if otel else None,
     )
+
+
+def _suspension(suspended: int | None, reason: str, until: int | None) -> Suspension | None:
+    if suspended is None:
+        return None
+    return Suspension(time=instant(suspended), reason=reason, until=instant_or_none(until))
+
+
+def is_active() -> Any:
+    """Whether an organization is active `now`: also one whose suspension has come to its end."""
+    ended = (Table.state == constant(OrganizationState.SUSPENDED.value)) & (Table.suspend_until <= Slot("now"))
+    return (Table.state == constant(OrganizationState.ACTIVE.value)) | ended
 
 
 # The first statement of every change of an organization: it takes the lock and answers with the state to decide on.
@@ -117,11 +142,32 @@ SET_REGION = changing(
 )
 # What becomes of the personal organization of a deleted user: an organization like others, to be purged.
 MAKE_IMPERSONAL = changing(lambda: Table.update({Table.personal: False}).where(Table.id == Slot("organization_id")))
+# Whichever state it is, a suspension is over.
 SET_STATE = changing(
     lambda: Table.update(
-        {Table.state: Slot("state"), Table.delete_time: Slot("delete_time"), Table.purge_time: Slot("purge_time")}
+        {
+            Table.state: Slot("state"),
+            Table.delete_time: Slot("delete_time"),
+            Table.purge_time: Slot("purge_time"),
+            Table.suspend_time: None,
+            Table.suspend_until: None,
+            Table.suspension_reason: "",
+        }
     ).where(Table.id == Slot("organization_id"))
 )
+SET_SUSPENSION = changing(
+    lambda: Table.update(
+        {
+            Table.state: Slot("state"),
+            Table.suspend_time: Slot("suspend_time"),
+            Table.suspend_until: Slot("suspend_until"),
+            Table.suspension_reason: Slot("suspension_reason"),
+            Table.cleanup_grace_hours: Slot("cleanup_grace_hours"),
+        }
+    ).where(Table.id == Slot("organization_id"))
+)
+SET_LIMITS = changing(lambda: Table.update({Table.limits: Slot("limits")}).where(Table.id == Slot("organization_id")))
+SET_OTEL = changing(lambda: Table.update({Table.otel_config: Slot("otel_config")}).where(Table.id == Slot("organization_id")))
 SET_SETTINGS = changing(
     lambda: Table.update(
         {
@@ -132,6 +178,37 @@ SET_SETTINGS = changing(
 )
 # In clear: for merging masked values with stored ones alone.
 EXPERIMENTAL_CONFIG = value(lambda: Table.select(Table.experimental_config).where(Table.id == Slot("organization_id")))
+# With its secrets as they are kept: sealed.
+OTEL_CONFIG = value(lambda: Table.select(Table.otel_config).where(Table.id == Slot("organization_id")))
+
+
+class Configured(NamedTuple):
+    """Configurations that can hold secrets, as they are kept."""
+
+    id: str
+    experimental_config: str
+    otel_config: str
+
+
+CONFIGURED = Statement(
+    lambda: (
+        Table.select(Table.id, Table.experimental_config, Table.otel_config)
+        .where((Table.id > Slot("after")) & ((Table.experimental_config != "{}") | (Table.otel_config != "")))
+        .order_by(Table.id)
+        .limit(Slot("limit"))
+    ),
+    lambda row: Configured(*row),
+)
+# The same secrets, encrypted anew, unless somebody was first.
+RESEAL = changing(
+    lambda: Table.update(
+        {Table.experimental_config: Slot("experimental_config"), Table.otel_config: Slot("otel_config")}
+    ).where(
+        (Table.id == Slot("organization_id"))
+        & (Table.experimental_config == Slot("before_experimental_config"))
+        & (Table.otel_config == Slot("before_otel_config"))
+    )
+)
 
 # What a user owns across organizations is counted under this lock.
 BUMP_USER = Statement(

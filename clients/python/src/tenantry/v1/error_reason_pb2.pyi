@@ -60,6 +60,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """NOT_FOUND. There is no such user. Metadata: `user` (id or e-mail address as sent)."""
     ERROR_REASON_API_TOKEN_NOT_FOUND: _ErrorReason.ValueType  # 34
     """NOT_FOUND. There is no such token in reach of the organization, or of the caller. Metadata: `api_token_id`."""
+    ERROR_REASON_OTEL_CONFIG_NOT_FOUND: _ErrorReason.ValueType  # 37
+    """NOT_FOUND. The organization's telemetry is exported nowhere: it has no OpenTelemetry configuration. Metadata:
+    `organization_id`.
+    """
     ERROR_REASON_ALREADY_MEMBER: _ErrorReason.ValueType  # 40
     """ALREADY_EXISTS. The user is a member already. Metadata: `user_id` or `email` as sent."""
     ERROR_REASON_INVITATION_PENDING: _ErrorReason.ValueType  # 41
@@ -112,12 +116,25 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION. The audit trail cannot tell how things stood then: an event is not kept, or is of a kind that this
     version cannot read. Metadata: `organization_id`, `revision` (the first that cannot be told).
     """
+    ERROR_REASON_ORGANIZATION_DELETED: _ErrorReason.ValueType  # 160
+    """FAILED_PRECONDITION. The organization is deleted. Metadata: `organization_id`."""
+    ERROR_REASON_SECRET_KEYS_MISSING: _ErrorReason.ValueType  # 161
+    """FAILED_PRECONDITION. The operator has set no key by which secrets could be encrypted, so none is taken. No metadata."""
+    ERROR_REASON_SECRET_UNREADABLE: _ErrorReason.ValueType  # 162
+    """FAILED_PRECONDITION. A secret was encrypted with a key that the server does not have any more. Metadata: `key`, its
+    fingerprint.
+    """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 70
     """ABORTED. The object changed since the etag was read. Metadata: `etag` as sent."""
     ERROR_REASON_CONFLICT: _ErrorReason.ValueType  # 71
     """ABORTED. Other changes of the same organization kept coming between; safe to repeat. No metadata."""
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 80
     """RESOURCE_EXHAUSTED. A limit is reached. Metadata: `limit` (its name), `maximum`."""
+    ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 163
+    """RESOURCE_EXHAUSTED. There were too many calls within a span of time; google.rpc.RetryInfo says when to go on. Metadata:
+    `rate_limit` (authenticated, sandbox_create, sandbox_lifecycle, principal, address or platform), `maximum` (calls),
+    `window` (seconds), `retry_after` (seconds).
+    """
     ERROR_REASON_DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 90
     """UNAVAILABLE. The database cannot be reached; nothing was changed, and the call is safe to repeat. No metadata."""
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 91
@@ -182,6 +199,10 @@ ERROR_REASON_USER_NOT_FOUND: ErrorReason.ValueType  # 33
 """NOT_FOUND. There is no such user. Metadata: `user` (id or e-mail address as sent)."""
 ERROR_REASON_API_TOKEN_NOT_FOUND: ErrorReason.ValueType  # 34
 """NOT_FOUND. There is no such token in reach of the organization, or of the caller. Metadata: `api_token_id`."""
+ERROR_REASON_OTEL_CONFIG_NOT_FOUND: ErrorReason.ValueType  # 37
+"""NOT_FOUND. The organization's telemetry is exported nowhere: it has no OpenTelemetry configuration. Metadata:
+`organization_id`.
+"""
 ERROR_REASON_ALREADY_MEMBER: ErrorReason.ValueType  # 40
 """ALREADY_EXISTS. The user is a member already. Metadata: `user_id` or `email` as sent."""
 ERROR_REASON_INVITATION_PENDING: ErrorReason.ValueType  # 41
@@ -234,12 +255,25 @@ ERROR_REASON_HISTORY_NOT_RETAINED: ErrorReason.ValueType  # 68
 """FAILED_PRECONDITION. The audit trail cannot tell how things stood then: an event is not kept, or is of a kind that this
 version cannot read. Metadata: `organization_id`, `revision` (the first that cannot be told).
 """
+ERROR_REASON_ORGANIZATION_DELETED: ErrorReason.ValueType  # 160
+"""FAILED_PRECONDITION. The organization is deleted. Metadata: `organization_id`."""
+ERROR_REASON_SECRET_KEYS_MISSING: ErrorReason.ValueType  # 161
+"""FAILED_PRECONDITION. The operator has set no key by which secrets could be encrypted, so none is taken. No metadata."""
+ERROR_REASON_SECRET_UNREADABLE: ErrorReason.ValueType  # 162
+"""FAILED_PRECONDITION. A secret was encrypted with a key that the server does not have any more. Metadata: `key`, its
+fingerprint.
+"""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 70
 """ABORTED. The object changed since the etag was read. Metadata: `etag` as sent."""
 ERROR_REASON_CONFLICT: ErrorReason.ValueType  # 71
 """ABORTED. Other changes of the same organization kept coming between; safe to repeat. No metadata."""
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 80
 """RESOURCE_EXHAUSTED. A limit is reached. Metadata: `limit` (its name), `maximum`."""
+ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 163
+"""RESOURCE_EXHAUSTED. There were too many calls within a span of time; google.rpc.RetryInfo says when to go on. Metadata:
+`rate_limit` (authenticated, sandbox_create, sandbox_lifecycle, principal, address or platform), `maximum` (calls),
+`window` (seconds), `retry_after` (seconds).
+"""
 ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 90
 """UNAVAILABLE. The database cannot be reached; nothing was changed, and the call is safe to repeat. No metadata."""
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 91

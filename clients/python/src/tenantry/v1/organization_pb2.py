@@ -22,21 +22,35 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from tenantry.policy.v1 import rules_pb2 as tenantry_dot_policy_dot_v1_dot_rules__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etenantry/v1/organization.proto\x12\x0btenantry.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x03\n\x0cOrganization\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04slug\x18\x03 \x01(\t\x12\x10\n\x08personal\x18\x04 \x01(\x08\x12-\n\x05state\x18\x05 \x01(\x0e\x32\x1e.tenantry.v1.OrganizationState\x12\x19\n\x11\x64\x65\x66\x61ult_region_id\x18\x06 \x01(\t\x12\x33\n\x08settings\x18\x07 \x01(\x0b\x32!.tenantry.v1.OrganizationSettings\x12\x17\n\x0f\x63reator_user_id\x18\x08 \x01(\t\x12\x10\n\x08revision\x18\t \x01(\x03\x12\x0c\n\x04\x65tag\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\npurge_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"l\n\x14OrganizationSettings\x12\x1e\n\x16limited_network_egress\x18\x01 \x01(\x08\x12\x34\n\x13\x65xperimental_config\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct*\x98\x01\n\x11OrganizationState\x12\"\n\x1eORGANIZATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19ORGANIZATION_STATE_ACTIVE\x10\x01\x12 \n\x1cORGANIZATION_STATE_SUSPENDED\x10\x02\x12\x1e\n\x1aORGANIZATION_STATE_DELETED\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etenantry/v1/organization.proto\x12\x0btenantry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etenantry/policy/v1/rules.proto\"\x8d\x04\n\x0cOrganization\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04slug\x18\x03 \x01(\t\x12\x10\n\x08personal\x18\x04 \x01(\x08\x12-\n\x05state\x18\x05 \x01(\x0e\x32\x1e.tenantry.v1.OrganizationState\x12\x19\n\x11\x64\x65\x66\x61ult_region_id\x18\x06 \x01(\t\x12\x33\n\x08settings\x18\x07 \x01(\x0b\x32!.tenantry.v1.OrganizationSettings\x12\x17\n\x0f\x63reator_user_id\x18\x08 \x01(\t\x12\x10\n\x08revision\x18\t \x01(\x03\x12\x0c\n\x04\x65tag\x18\n \x01(\t\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x64\x65lete_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\npurge_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\nsuspension\x18\x0f \x01(\x0b\x32\x17.tenantry.v1.Suspension\x12\x1b\n\x13\x63leanup_grace_hours\x18\x10 \x01(\x05\"q\n\nSuspension\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9a\x01\n\x14OrganizationSettings\x12\x1e\n\x16limited_network_egress\x18\x01 \x01(\x08\x12\x34\n\x13\x65xperimental_config\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct\x12,\n\x0botel_config\x18\x03 \x01(\x0b\x32\x17.tenantry.v1.OtelConfig\"\xb0\x01\n\nOtelConfig\x12\x1d\n\x08\x65ndpoint\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\xf0\xf8\xad\xb1\x02\x01\x12S\n\x07headers\x18\x02 \x03(\x0b\x32$.tenantry.v1.OtelConfig.HeadersEntryB\x1c\xbaH\x19\x9a\x01\x16\x10\x32\"\x08r\x06\xf8\xf8\xad\xb1\x02\x01*\x08r\x06\x80\xf9\xad\xb1\x02\x01\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*\x98\x01\n\x11OrganizationState\x12\"\n\x1eORGANIZATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19ORGANIZATION_STATE_ACTIVE\x10\x01\x12 \n\x1cORGANIZATION_STATE_SUSPENDED\x10\x02\x12\x1e\n\x1aORGANIZATION_STATE_DELETED\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantry.v1.organization_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ORGANIZATIONSTATE']._serialized_start=675
-  _globals['_ORGANIZATIONSTATE']._serialized_end=827
-  _globals['_ORGANIZATION']._serialized_start=111
-  _globals['_ORGANIZATION']._serialized_end=562
-  _globals['_ORGANIZATIONSETTINGS']._serialized_start=564
-  _globals['_ORGANIZATIONSETTINGS']._serialized_end=672
+  _globals['_OTELCONFIG_HEADERSENTRY']._loaded_options = None
+  _globals['_OTELCONFIG_HEADERSENTRY']._serialized_options = b'8\001'
+  _globals['_OTELCONFIG'].fields_by_name['endpoint']._loaded_options = None
+  _globals['_OTELCONFIG'].fields_by_name['endpoint']._serialized_options = b'\272H\010r\006\360\370\255\261\002\001'
+  _globals['_OTELCONFIG'].fields_by_name['headers']._loaded_options = None
+  _globals['_OTELCONFIG'].fields_by_name['headers']._serialized_options = b'\272H\031\232\001\026\0202\"\010r\006\370\370\255\261\002\001*\010r\006\200\371\255\261\002\001'
+  _globals['_ORGANIZATIONSTATE']._serialized_start=1151
+  _globals['_ORGANIZATIONSTATE']._serialized_end=1303
+  _globals['_ORGANIZATION']._serialized_start=172
+  _globals['_ORGANIZATION']._serialized_end=697
+  _globals['_SUSPENSION']._serialized_start=699
+  _globals['_SUSPENSION']._serialized_end=812
+  _globals['_ORGANIZATIONSETTINGS']._serialized_start=815
+  _globals['_ORGANIZATIONSETTINGS']._serialized_end=969
+  _globals['_OTELCONFIG']._serialized_start=972
+  _globals['_OTELCONFIG']._serialized_end=1148
+  _globals['_OTELCONFIG_HEADERSENTRY']._serialized_start=1102
+  _globals['_OTELCONFIG_HEADERSENTRY']._serialized_end=1148
 # @@protoc_insertion_point(module_scope)

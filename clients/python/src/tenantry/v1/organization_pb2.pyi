@@ -3,10 +3,12 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -67,6 +69,8 @@ class Organization(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
     PURGE_TIME_FIELD_NUMBER: _builtins.int
+    SUSPENSION_FIELD_NUMBER: _builtins.int
+    CLEANUP_GRACE_HOURS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, a ULID."""
     name: _builtins.str
@@ -87,6 +91,8 @@ class Organization(_message.Message):
     """
     etag: _builtins.str
     """Changes with every revision; send it back in an update to refuse the update when something else came between."""
+    cleanup_grace_hours: _builtins.int
+    """Hours after a suspension until its resources are cleaned up."""
     @_builtins.property
     def settings(self) -> Global___OrganizationSettings:
         """Settings."""
@@ -107,6 +113,10 @@ class Organization(_message.Message):
     def purge_time(self) -> _timestamp_pb2.Timestamp:
         """Until when it can be undeleted; absent unless DELETED."""
 
+    @_builtins.property
+    def suspension(self) -> Global___Suspension:
+        """Since when, why and until when it is suspended; absent unless SUSPENDED."""
+
     def __init__(
         self,
         *,
@@ -124,14 +134,50 @@ class Organization(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
         purge_time: _timestamp_pb2.Timestamp | None = ...,
+        suspension: Global___Suspension | None = ...,
+        cleanup_grace_hours: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "purge_time", b"purge_time", "settings", b"settings", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "delete_time", b"delete_time", "purge_time", b"purge_time", "settings", b"settings", "suspension", b"suspension", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "creator_user_id", b"creator_user_id", "default_region_id", b"default_region_id", "delete_time", b"delete_time", "etag", b"etag", "id", b"id", "name", b"name", "personal", b"personal", "purge_time", b"purge_time", "revision", b"revision", "settings", b"settings", "slug", b"slug", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cleanup_grace_hours", b"cleanup_grace_hours", "create_time", b"create_time", "creator_user_id", b"creator_user_id", "default_region_id", b"default_region_id", "delete_time", b"delete_time", "etag", b"etag", "id", b"id", "name", b"name", "personal", b"personal", "purge_time", b"purge_time", "revision", b"revision", "settings", b"settings", "slug", b"slug", "state", b"state", "suspension", b"suspension", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Organization: _TypeAlias = Organization  # noqa: Y015
+
+@_typing.final
+class Suspension(_message.Message):
+    """Why an organization is suspended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why, as its members read it; may be empty."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """When it ends by itself; absent: when an operator ends it."""
+
+    def __init__(
+        self,
+        *,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        reason: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "time", b"time", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Suspension: _TypeAlias = Suspension  # noqa: Y015
 
 @_typing.final
 class OrganizationSettings(_message.Message):
@@ -141,6 +187,7 @@ class OrganizationSettings(_message.Message):
 
     LIMITED_NETWORK_EGRESS_FIELD_NUMBER: _builtins.int
     EXPERIMENTAL_CONFIG_FIELD_NUMBER: _builtins.int
+    OTEL_CONFIG_FIELD_NUMBER: _builtins.int
     limited_network_egress: _builtins.bool
     """Whether sandboxes start with limited network egress when nothing else is said."""
     @_builtins.property
@@ -149,16 +196,69 @@ class OrganizationSettings(_message.Message):
         "******"; a value that consists of asterisks keeps what is stored.
         """
 
+    @_builtins.property
+    def otel_config(self) -> Global___OtelConfig:
+        """Where its telemetry is exported to, values of headers read back as "******"; absent: nowhere."""
+
     def __init__(
         self,
         *,
         limited_network_egress: _builtins.bool = ...,
         experimental_config: _struct_pb2.Struct | None = ...,
+        otel_config: Global___OtelConfig | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["experimental_config", b"experimental_config"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["experimental_config", b"experimental_config", "otel_config", b"otel_config"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["experimental_config", b"experimental_config", "limited_network_egress", b"limited_network_egress"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["experimental_config", b"experimental_config", "limited_network_egress", b"limited_network_egress", "otel_config", b"otel_config"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OrganizationSettings: _TypeAlias = OrganizationSettings  # noqa: Y015
+
+@_typing.final
+class OtelConfig(_message.Message):
+    """Where telemetry is exported to, by OTLP."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class HeadersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    endpoint: _builtins.str
+    """Address of the endpoint: http or https."""
+    @_builtins.property
+    def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Headers that are sent along. Their values are secrets: at most 50 of them."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: _builtins.str = ...,
+        headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "headers", b"headers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OtelConfig: _TypeAlias = OtelConfig  # noqa: Y015

@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from tenantry.policy.v1 import policy_pb2 as tenantry_dot_policy_dot_v1_dot_policy__pb2
 from tenantry.policy.v1 import rules_pb2 as tenantry_dot_policy_dot_v1_dot_rules__pb2
 from tenantry.v1 import member_pb2 as tenantry_dot_v1_dot_member__pb2
 from tenantry.v1 import organization_pb2 as tenantry_dot_v1_dot_organization__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tenantry/v1/organization_service.proto\x12\x0btenantry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1ftenantry/policy/v1/policy.proto\x1a\x1etenantry/policy/v1/rules.proto\x1a\x18tenantry/v1/member.proto\x1a\x1etenantry/v1/organization.proto\"\xb1\x01\n\x19\x43reateOrganizationRequest\x12\x19\n\x04name\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x90\xf8\xad\xb1\x02\x01\x12+\n\x11\x64\x65\x66\x61ult_region_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\xb0\xf8\xad\xb1\x02\x01H\x00\x88\x01\x01\x12\x1f\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x42\x14\n\x12_default_region_id\">\n\x16GetOrganizationRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\"[\n\x18ListOrganizationsRequest\x12\x1e\n\tpage_size\x18\x01 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\xd0\xf8\xad\xb1\x02\x01\x12\x1f\n\npage_token\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\xc8\xf8\xad\xb1\x02\x01\"f\n\x19ListOrganizationsResponse\x12\x30\n\rorganizations\x18\x01 \x03(\x0b\x32\x19.tenantry.v1.Organization\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x1dGetCurrentOrganizationRequest\"\xee\x01\n\x19UpdateOrganizationRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12\x1e\n\x04name\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x90\xf8\xad\xb1\x02\x01H\x00\x88\x01\x01\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x19\n\x04\x65tag\x18\x04 \x01(\tB\x0b\xbaH\x08r\x06\xc0\xf8\xad\xb1\x02\x01\x12\x1f\n\nrequest_id\x18\x05 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x42\x07\n\x05_name\"\x94\x01\n\x19\x44\x65leteOrganizationRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12\x19\n\x04\x65tag\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\xc0\xf8\xad\xb1\x02\x01\x12\x1f\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"{\n\x1bUndeleteOrganizationRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"x\n\x18LeaveOrganizationRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"-\n\x19LeaveOrganizationResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\xd1\x01\n\x18TransferOwnershipRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12 \n\x07user_id\x18\x02 \x01(\tB\x0f\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\xb8\xd4\x18\x02\x12\x35\n\x11\x61ssigned_role_ids\x18\x03 \x03(\tB\x1a\xbaH\x13\x92\x01\x10\"\x08r\x06\x88\xf8\xad\xb1\x02\x01\xd8\xf8\xad\xb1\x02\x01\xb8\xd4\x18\x01\x12\x1f\n\nrequest_id\x18\x04 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\xba\x01\n\x17SetDefaultRegionRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12&\n\x11\x64\x65\x66\x61ult_region_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\xb0\xf8\xad\xb1\x02\x01\x12\x19\n\x04\x65tag\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06\xc0\xf8\xad\xb1\x02\x01\x12\x1f\n\nrequest_id\x18\x04 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\xc3\x02\n!UpdateOrganizationSettingsRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12#\n\x16limited_network_egress\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x34\n\x13\x65xperimental_config\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x19\n\x04\x65tag\x18\x05 \x01(\tB\x0b\xbaH\x08r\x06\xc0\xf8\xad\xb1\x02\x01\x12\x1f\n\nrequest_id\x18\x06 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x42\x19\n\x17_limited_network_egress2\x88\n\n\x13OrganizationService\x12\x62\n\x12\x43reateOrganization\x12&.tenantry.v1.CreateOrganizationRequest\x1a\x19.tenantry.v1.Organization\"\t\xaa\xd4\x18\x05\x08\x02\x1a\x01\x01\x12l\n\x0fGetOrganization\x12#.tenantry.v1.GetOrganizationRequest\x1a\x19.tenantry.v1.Organization\"\x19\xaa\xd4\x18\x15\x12\x11organization:read \x01\x12j\n\x11ListOrganizations\x12%.tenantry.v1.ListOrganizationsRequest\x1a&.tenantry.v1.ListOrganizationsResponse\"\x06\xaa\xd4\x18\x02\x08\x02\x12g\n\x16GetCurrentOrganization\x12*.tenantry.v1.GetCurrentOrganizationRequest\x1a\x19.tenantry.v1.Organization\"\x06\xaa\xd4\x18\x02\x08\x02\x12r\n\x12UpdateOrganization\x12&.tenantry.v1.UpdateOrganizationRequest\x1a\x19.tenantry.v1.Organization\"\x19\xaa\xd4\x18\x15\x12\x13organization:update\x12r\n\x12\x44\x65leteOrganization\x12&.tenantry.v1.DeleteOrganizationRequest\x1a\x19.tenantry.v1.Organization\"\x19\xaa\xd4\x18\x15\x12\x13organization:delete\x12x\n\x14UndeleteOrganization\x12(.tenantry.v1.UndeleteOrganizationRequest\x1a\x19.tenantry.v1.Organization\"\x1b\xaa\xd4\x18\x17\x12\x13organization:delete(\x01\x12\x80\x01\n\x11LeaveOrganization\x12%.tenantry.v1.LeaveOrganizationRequest\x1a&.tenantry.v1.LeaveOrganizationResponse\"\x1c\xaa\xd4\x18\x18\x12\x12organization:leave\x1a\x02\x01\x02\x12p\n\x11TransferOwnership\x12%.tenantry.v1.TransferOwnershipRequest\x1a\x13.tenantry.v1.Member\"\x1f\xaa\xd4\x18\x1b\x12\x15organization:transfer\x1a\x02\x01\x02\x12n\n\x10SetDefaultRegion\x12$.tenantry.v1.SetDefaultRegionRequest\x1a\x19.tenantry.v1.Organization\"\x19\xaa\xd4\x18\x15\x12\x13organization:update\x12\x82\x01\n\x1aUpdateOrganizationSettings\x12..tenantry.v1.UpdateOrganizationSettingsRequest\x1a\x19.tenantry.v1.Organization\"\x19\xaa\xd4\x18\x15\x12\x13organization:updateb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&tenantry/v1/organization_service.proto\x12\x0btenantry.v1\x1a\x1b\x62uf/validate/validate.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ftenantry/policy/v1/policy.proto\x1a\x1etenantry/policy/v1/rules.proto\x1a\x18tenantry/v1/member.proto\x1a\x1etenantry/v1/organization.proto\"\xb1\x01\n\x19\x43reateOrganizationRequest\x12\x19\n\x04name\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x90\xf8\xad\xb1\x02\x01\x12+\n\x11\x64\x65\x66\x61ult_region_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\xb0\xf8\xad\xb1\x02\x01H\x00\x88\x01\x01\x12\x1f\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\x42\x14\n\x12_default_region_id\">\n\x16GetOrganizationRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\"[\n\x18ListOrganizationsRequest\x12\x1e\n\tpage_size\x18\x01 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\xd0\xf8\xad\xb1\x02\x01\x12\x1f\n\npage_token\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\xc8\xf8\xad\xb1\x02\x01\"f\n\x19ListOrganizationsResponse\x12\x30\n\rorganizations\x18\x01 \x03(\x0b\x32\x19.tenantry.v1.Organization\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x1f\n\x1dGetCurrentOrganizationRequest\"\xee\x01\n\x19UpdateOrganizationRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12\x1e\n\x04name\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x90\xf8\xad\xb1\x02\x01H\x00\x88\x01\x01\x12/\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x19\n\x04\x65tag\x18\x04 \x01(\tB\x0b\xbaH\x08r\x06\xc0\xf8\xad\xb1\x02\x01\x12\x1f\n\nrequest_id\x18\x05 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x42\x07\n\x05_name\"\x94\x01\n\x19\x44\x65leteOrganizationRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12\x19\n\x04\x65tag\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\xc0\xf8\xad\xb1\x02\x01\x12\x1f\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"{\n\x1bUndeleteOrganizationRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"x\n\x18LeaveOrganizationRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"-\n\x19LeaveOrganizationResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\xd1\x01\n\x18TransferOwnershipRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12 \n\x07user_id\x18\x02 \x01(\tB\x0f\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\xb8\xd4\x18\x02\x12\x35\n\x11\x61ssigned_role_ids\x18\x03 \x03(\tB\x1a\xbaH\x13\x92\x01\x10\"\x08r\x06\x88\xf8\xad\xb1\x02\x01\xd8\xf8\xad\xb1\x02\x01\xb8\xd4\x18\x01\x12\x1f\n\nrequest_id\x18\x04 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\xba\x01\n\x17SetDefaultRegionRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12&\n\x11\x64\x65\x66\x61ult_region_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\xb0\xf8\xad\xb1\x02\x01\x12\x19\n\x04\x65tag\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06\xc0\xf8\xad\xb1\x02\x01\x12\x1f\n\nrequest_id\x18\x04 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\xc3\x02\n!UpdateOrganizationSettingsRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12#\n\x16limited_network_egress\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x34\n\x13\x65xperimental_config\x18\x03 \x01(\x0b\x32\x17.google.protobuf.Struct\x12/\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x19\n\x04\x65tag\x18\x05 \x01(\tB\x0b\xbaH\x08r\x06\xc0\xf8\xad\xb1\x02\x01\x12\x1f\n\nrequest_id\x18\x06 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\x42\x19\n\x17_limited_network_egress\"\xc5\x01\n\x14SetOtelConfigRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12\x34\n\x0botel_config\x18\x02 \x01(\x0b\x32\x17.tenantry.v1.OtelConfigB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x04\x65tag\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06\xc0\xf8\xad\xb1\x02\x01\x12\x1f\n\nrequest_id\x18\x04 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\"\x92\x01\n\x17\x44\x65leteOtelConfigRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12\x19\n\x04\x65tag\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\xc0\xf8\xad\xb1\x02\x01\x12\x1f\n\nrequest_id\x18\x03 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"<\n\x14GetOtelConfigRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\"\x89\x02\n\x1aSuspendOrganizationRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12\x1b\n\x06reason\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\x98\xf8\xad\xb1\x02\x01\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x13\x63leanup_grace_hours\x18\x04 \x01(\x05\x42\x0b\xbaH\x08\x1a\x06\x18\xb0\xac\x05(\x00H\x00\x88\x01\x01\x12\x1f\n\nrequest_id\x18\x05 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x42\x16\n\x14_cleanup_grace_hours\"|\n\x1cUnsuspendOrganizationRequest\x12$\n\x0forganization_id\x18\x01 \x01(\tB\x0b\xbaH\x08r\x06\x88\xf8\xad\xb1\x02\x01\x12\x1f\n\nrequest_id\x18\x02 \x01(\tB\x0b\xbaH\x08r\x06\xb8\xf8\xad\xb1\x02\x01\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\x32\xc1\x0e\n\x13OrganizationService\x12\x62\n\x12\x43reateOrganization\x12&.tenantry.v1.CreateOrganizationRequest\x1a\x19.tenantry.v1.Organization\"\t\xaa\xd4\x18\x05\x08\x02\x1a\x01\x01\x12l\n\x0fGetOrganization\x12#.tenantry.v1.GetOrganizationRequest\x1a\x19.tenantry.v1.Organization\"\x19\xaa\xd4\x18\x15\x12\x11organization:read \x01\x12j\n\x11ListOrganizations\x12%.tenantry.v1.ListOrganizationsRequest\x1a&.tenantry.v1.ListOrganizationsResponse\"\x06\xaa\xd4\x18\x02\x08\x02\x12i\n\x16GetCurrentOrganization\x12*.tenantry.v1.GetCurrentOrganizationRequest\x1a\x19.tenantry.v1.Organization\"\x08\xaa\xd4\x18\x04\x08\x02\x30\x01\x12r\n\x12UpdateOrganization\x12&.tenantry.v1.UpdateOrganizationRequest\x1a\x19.tenantry.v1.Organization\"\x19\xaa\xd4\x18\x15\x12\x13organization:update\x12r\n\x12\x44\x65leteOrganization\x12&.tenantry.v1.DeleteOrganizationRequest\x1a\x19.tenantry.v1.Organization\"\x19\xaa\xd4\x18\x15\x12\x13organization:delete\x12x\n\x14UndeleteOrganization\x12(.tenantry.v1.UndeleteOrganizationRequest\x1a\x19.tenantry.v1.Organization\"\x1b\xaa\xd4\x18\x17\x12\x13organization:delete(\x01\x12\x80\x01\n\x11LeaveOrganization\x12%.tenantry.v1.LeaveOrganizationRequest\x1a&.tenantry.v1.LeaveOrganizationResponse\"\x1c\xaa\xd4\x18\x18\x12\x12organization:leave\x1a\x02\x01\x02\x12p\n\x11TransferOwnership\x12%.tenantry.v1.TransferOwnershipRequest\x1a\x13.tenantry.v1.Member\"\x1f\xaa\xd4\x18\x1b\x12\x15organization:transfer\x1a\x02\x01\x02\x12n\n\x10SetDefaultRegion\x12$.tenantry.v1.SetDefaultRegionRequest\x1a\x19.tenantry.v1.Organization\"\x19\xaa\xd4\x18\x15\x12\x13organization:update\x12\x82\x01\n\x1aUpdateOrganizationSettings\x12..tenantry.v1.UpdateOrganizationSettingsRequest\x1a\x19.tenantry.v1.Organization\"\x19\xaa\xd4\x18\x15\x12\x13organization:update\x12h\n\rSetOtelConfig\x12!.tenantry.v1.SetOtelConfigRequest\x1a\x19.tenantry.v1.Organization\"\x19\xaa\xd4\x18\x15\x12\x13organization:update\x12n\n\x10\x44\x65leteOtelConfig\x12$.tenantry.v1.DeleteOtelConfigRequest\x1a\x19.tenantry.v1.Organization\"\x19\xaa\xd4\x18\x15\x12\x13organization:update\x12\x65\n\rGetOtelConfig\x12!.tenantry.v1.GetOtelConfigRequest\x1a\x17.tenantry.v1.OtelConfig\"\x18\xaa\xd4\x18\x14\x08\x04\x12\x10otel-config:read\x12w\n\x13SuspendOrganization\x12\'.tenantry.v1.SuspendOrganizationRequest\x1a\x19.tenantry.v1.Organization\"\x1c\xaa\xd4\x18\x18\x08\x04\x12\x14organization:suspend\x12{\n\x15UnsuspendOrganization\x12).tenantry.v1.UnsuspendOrganizationRequest\x1a\x19.tenantry.v1.Organization\"\x1c\xaa\xd4\x18\x18\x08\x04\x12\x14organization:suspendb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -94,6 +95,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATEORGANIZATIONSETTINGSREQUEST'].fields_by_name['etag']._serialized_options = b'\272H\010r\006\300\370\255\261\002\001'
   _globals['_UPDATEORGANIZATIONSETTINGSREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_UPDATEORGANIZATIONSETTINGSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\006\270\370\255\261\002\001'
+  _globals['_SETOTELCONFIGREQUEST'].fields_by_name['organization_id']._loaded_options = None
+  _globals['_SETOTELCONFIGREQUEST'].fields_by_name['organization_id']._serialized_options = b'\272H\010r\006\210\370\255\261\002\001'
+  _globals['_SETOTELCONFIGREQUEST'].fields_by_name['otel_config']._loaded_options = None
+  _globals['_SETOTELCONFIGREQUEST'].fields_by_name['otel_config']._serialized_options = b'\272H\003\310\001\001'
+  _globals['_SETOTELCONFIGREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_SETOTELCONFIGREQUEST'].fields_by_name['etag']._serialized_options = b'\272H\010r\006\300\370\255\261\002\001'
+  _globals['_SETOTELCONFIGREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_SETOTELCONFIGREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\006\270\370\255\261\002\001'
+  _globals['_DELETEOTELCONFIGREQUEST'].fields_by_name['organization_id']._loaded_options = None
+  _globals['_DELETEOTELCONFIGREQUEST'].fields_by_name['organization_id']._serialized_options = b'\272H\010r\006\210\370\255\261\002\001'
+  _globals['_DELETEOTELCONFIGREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_DELETEOTELCONFIGREQUEST'].fields_by_name['etag']._serialized_options = b'\272H\010r\006\300\370\255\261\002\001'
+  _globals['_DELETEOTELCONFIGREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_DELETEOTELCONFIGREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\006\270\370\255\261\002\001'
+  _globals['_GETOTELCONFIGREQUEST'].fields_by_name['organization_id']._loaded_options = None
+  _globals['_GETOTELCONFIGREQUEST'].fields_by_name['organization_id']._serialized_options = b'\272H\010r\006\210\370\255\261\002\001'
+  _globals['_SUSPENDORGANIZATIONREQUEST'].fields_by_name['organization_id']._loaded_options = None
+  _globals['_SUSPENDORGANIZATIONREQUEST'].fields_by_name['organization_id']._serialized_options = b'\272H\010r\006\210\370\255\261\002\001'
+  _globals['_SUSPENDORGANIZATIONREQUEST'].fields_by_name['reason']._loaded_options = None
+  _globals['_SUSPENDORGANIZATIONREQUEST'].fields_by_name['reason']._serialized_options = b'\272H\010r\006\230\370\255\261\002\001'
+  _globals['_SUSPENDORGANIZATIONREQUEST'].fields_by_name['cleanup_grace_hours']._loaded_options = None
+  _globals['_SUSPENDORGANIZATIONREQUEST'].fields_by_name['cleanup_grace_hours']._serialized_options = b'\272H\010\032\006\030\260\254\005(\000'
+  _globals['_SUSPENDORGANIZATIONREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_SUSPENDORGANIZATIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\006\270\370\255\261\002\001'
+  _globals['_UNSUSPENDORGANIZATIONREQUEST'].fields_by_name['organization_id']._loaded_options = None
+  _globals['_UNSUSPENDORGANIZATIONREQUEST'].fields_by_name['organization_id']._serialized_options = b'\272H\010r\006\210\370\255\261\002\001'
+  _globals['_UNSUSPENDORGANIZATIONREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_UNSUSPENDORGANIZATIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\010r\006\270\370\255\261\002\001'
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['CreateOrganization']._loaded_options = None
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['CreateOrganization']._serialized_options = b'\252\324\030\005\010\002\032\001\001'
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['GetOrganization']._loaded_options = None
@@ -101,7 +130,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['ListOrganizations']._loaded_options = None
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['ListOrganizations']._serialized_options = b'\252\324\030\002\010\002'
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['GetCurrentOrganization']._loaded_options = None
-  _globals['_ORGANIZATIONSERVICE'].methods_by_name['GetCurrentOrganization']._serialized_options = b'\252\324\030\002\010\002'
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['GetCurrentOrganization']._serialized_options = b'\252\324\030\004\010\0020\001'
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['UpdateOrganization']._loaded_options = None
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['UpdateOrganization']._serialized_options = b'\252\324\030\025\022\023organization:update'
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['DeleteOrganization']._loaded_options = None
@@ -116,32 +145,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['SetDefaultRegion']._serialized_options = b'\252\324\030\025\022\023organization:update'
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['UpdateOrganizationSettings']._loaded_options = None
   _globals['_ORGANIZATIONSERVICE'].methods_by_name['UpdateOrganizationSettings']._serialized_options = b'\252\324\030\025\022\023organization:update'
-  _globals['_CREATEORGANIZATIONREQUEST']._serialized_start=272
-  _globals['_CREATEORGANIZATIONREQUEST']._serialized_end=449
-  _globals['_GETORGANIZATIONREQUEST']._serialized_start=451
-  _globals['_GETORGANIZATIONREQUEST']._serialized_end=513
-  _globals['_LISTORGANIZATIONSREQUEST']._serialized_start=515
-  _globals['_LISTORGANIZATIONSREQUEST']._serialized_end=606
-  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_start=608
-  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_end=710
-  _globals['_GETCURRENTORGANIZATIONREQUEST']._serialized_start=712
-  _globals['_GETCURRENTORGANIZATIONREQUEST']._serialized_end=743
-  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_start=746
-  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_end=984
-  _globals['_DELETEORGANIZATIONREQUEST']._serialized_start=987
-  _globals['_DELETEORGANIZATIONREQUEST']._serialized_end=1135
-  _globals['_UNDELETEORGANIZATIONREQUEST']._serialized_start=1137
-  _globals['_UNDELETEORGANIZATIONREQUEST']._serialized_end=1260
-  _globals['_LEAVEORGANIZATIONREQUEST']._serialized_start=1262
-  _globals['_LEAVEORGANIZATIONREQUEST']._serialized_end=1382
-  _globals['_LEAVEORGANIZATIONRESPONSE']._serialized_start=1384
-  _globals['_LEAVEORGANIZATIONRESPONSE']._serialized_end=1429
-  _globals['_TRANSFEROWNERSHIPREQUEST']._serialized_start=1432
-  _globals['_TRANSFEROWNERSHIPREQUEST']._serialized_end=1641
-  _globals['_SETDEFAULTREGIONREQUEST']._serialized_start=1644
-  _globals['_SETDEFAULTREGIONREQUEST']._serialized_end=1830
-  _globals['_UPDATEORGANIZATIONSETTINGSREQUEST']._serialized_start=1833
-  _globals['_UPDATEORGANIZATIONSETTINGSREQUEST']._serialized_end=2156
-  _globals['_ORGANIZATIONSERVICE']._serialized_start=2159
-  _globals['_ORGANIZATIONSERVICE']._serialized_end=3447
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['SetOtelConfig']._loaded_options = None
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['SetOtelConfig']._serialized_options = b'\252\324\030\025\022\023organization:update'
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['DeleteOtelConfig']._loaded_options = None
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['DeleteOtelConfig']._serialized_options = b'\252\324\030\025\022\023organization:update'
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['GetOtelConfig']._loaded_options = None
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['GetOtelConfig']._serialized_options = b'\252\324\030\024\010\004\022\020otel-config:read'
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['SuspendOrganization']._loaded_options = None
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['SuspendOrganization']._serialized_options = b'\252\324\030\030\010\004\022\024organization:suspend'
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['UnsuspendOrganization']._loaded_options = None
+  _globals['_ORGANIZATIONSERVICE'].methods_by_name['UnsuspendOrganization']._serialized_options = b'\252\324\030\030\010\004\022\024organization:suspend'
+  _globals['_CREATEORGANIZATIONREQUEST']._serialized_start=305
+  _globals['_CREATEORGANIZATIONREQUEST']._serialized_end=482
+  _globals['_GETORGANIZATIONREQUEST']._serialized_start=484
+  _globals['_GETORGANIZATIONREQUEST']._serialized_end=546
+  _globals['_LISTORGANIZATIONSREQUEST']._serialized_start=548
+  _globals['_LISTORGANIZATIONSREQUEST']._serialized_end=639
+  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_start=641
+  _globals['_LISTORGANIZATIONSRESPONSE']._serialized_end=743
+  _globals['_GETCURRENTORGANIZATIONREQUEST']._serialized_start=745
+  _globals['_GETCURRENTORGANIZATIONREQUEST']._serialized_end=776
+  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_start=779
+  _globals['_UPDATEORGANIZATIONREQUEST']._serialized_end=1017
+  _globals['_DELETEORGANIZATIONREQUEST']._serialized_start=1020
+  _globals['_DELETEORGANIZATIONREQUEST']._serialized_end=1168
+  _globals['_UNDELETEORGANIZATIONREQUEST']._serialized_start=1170
+  _globals['_UNDELETEORGANIZATIONREQUEST']._serialized_end=1293
+  _globals['_LEAVEORGANIZATIONREQUEST']._serialized_start=1295
+  _globals['_LEAVEORGANIZATIONREQUEST']._serialized_end=1415
+  _globals['_LEAVEORGANIZATIONRESPONSE']._serialized_start=1417
+  _globals['_LEAVEORGANIZATIONRESPONSE']._serialized_end=1462
+  _globals['_TRANSFEROWNERSHIPREQUEST']._serialized_start=1465
+  _globals['_TRANSFEROWNERSHIPREQUEST']._serialized_end=1674
+  _globals['_SETDEFAULTREGIONREQUEST']._serialized_start=1677
+  _globals['_SETDEFAULTREGIONREQUEST']._serialized_end=1863
+  _globals['_UPDATEORGANIZATIONSETTINGSREQUEST']._serialized_start=1866
+  _globals['_UPDATEORGANIZATIONSETTINGSREQUEST']._serialized_end=2189
+  _globals['_SETOTELCONFIGREQUEST']._serialized_start=2192
+  _globals['_SETOTELCONFIGREQUEST']._serialized_end=2389
+  _globals['_DELETEOTELCONFIGREQUEST']._serialized_start=2392
+  _globals['_DELETEOTELCONFIGREQUEST']._serialized_end=2538
+  _globals['_GETOTELCONFIGREQUEST']._serialized_start=2540
+  _globals['_GETOTELCONFIGREQUEST']._serialized_end=2600
+  _globals['_SUSPENDORGANIZATIONREQUEST']._serialized_start=2603
+  _globals['_SUSPENDORGANIZATIONREQUEST']._serialized_end=2868
+  _globals['_UNSUSPENDORGANIZATIONREQUEST']._serialized_start=2870
+  _globals['_UNSUSPENDORGANIZATIONREQUEST']._serialized_end=2994
+  _globals['_ORGANIZATIONSERVICE']._serialized_start=2997
+  _globals['_ORGANIZATIONSERVICE']._serialized_end=4854
 # @@protoc_insertion_point(module_scope)

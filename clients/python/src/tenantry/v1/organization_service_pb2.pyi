@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from tenantry.v1 import organization_pb2 as _organization_pb2
 import builtins as _builtins
@@ -441,3 +442,175 @@ class UpdateOrganizationSettingsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limited_network_egress) -> _WhichOneofReturnType__limited_network_egress | None: ...
 
 Global___UpdateOrganizationSettingsRequest: _TypeAlias = UpdateOrganizationSettingsRequest  # noqa: Y015
+
+@_typing.final
+class SetOtelConfigRequest(_message.Message):
+    """Request of SetOtelConfig."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    OTEL_CONFIG_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """Organization."""
+    etag: _builtins.str
+    """Refuse unless this is the present etag."""
+    request_id: _builtins.str
+    """Key under which this change happens once: a repetition gets the first answer again."""
+    validate_only: _builtins.bool
+    """Checks everything and answers as if, and changes nothing."""
+    @_builtins.property
+    def otel_config(self) -> _organization_pb2.OtelConfig:
+        """The configuration, which replaces the whole."""
+
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        otel_config: _organization_pb2.OtelConfig | None = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["otel_config", b"otel_config"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "organization_id", b"organization_id", "otel_config", b"otel_config", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOtelConfigRequest: _TypeAlias = SetOtelConfigRequest  # noqa: Y015
+
+@_typing.final
+class DeleteOtelConfigRequest(_message.Message):
+    """Request of DeleteOtelConfig."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """Organization."""
+    etag: _builtins.str
+    """Refuse unless this is the present etag."""
+    request_id: _builtins.str
+    """Key under which this change happens once: a repetition gets the first answer again."""
+    validate_only: _builtins.bool
+    """Checks everything and answers as if, and changes nothing."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "organization_id", b"organization_id", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteOtelConfigRequest: _TypeAlias = DeleteOtelConfigRequest  # noqa: Y015
+
+@_typing.final
+class GetOtelConfigRequest(_message.Message):
+    """Request of GetOtelConfig."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """Organization."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOtelConfigRequest: _TypeAlias = GetOtelConfigRequest  # noqa: Y015
+
+@_typing.final
+class SuspendOrganizationRequest(_message.Message):
+    """Request of SuspendOrganization."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    CLEANUP_GRACE_HOURS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """Organization."""
+    reason: _builtins.str
+    """Why, as its members read it; may be empty."""
+    cleanup_grace_hours: _builtins.int
+    """Hours until its resources are cleaned up, 1 to 87,600. Left out, or 0: as it was, or 24."""
+    request_id: _builtins.str
+    """Key under which this change happens once: a repetition gets the first answer again."""
+    validate_only: _builtins.bool
+    """Checks everything and answers as if, and changes nothing."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """When it ends by itself, in the future; left out: when an operator ends it."""
+
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        cleanup_grace_hours: _builtins.int | None = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cleanup_grace_hours", b"_cleanup_grace_hours", "cleanup_grace_hours", b"cleanup_grace_hours", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cleanup_grace_hours", b"_cleanup_grace_hours", "cleanup_grace_hours", b"cleanup_grace_hours", "organization_id", b"organization_id", "reason", b"reason", "request_id", b"request_id", "until", b"until", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cleanup_grace_hours: _TypeAlias = _typing.Literal["cleanup_grace_hours"]  # noqa: Y015
+    _WhichOneofArgType__cleanup_grace_hours: _TypeAlias = _typing.Literal["_cleanup_grace_hours", b"_cleanup_grace_hours"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cleanup_grace_hours) -> _WhichOneofReturnType__cleanup_grace_hours | None: ...
+
+Global___SuspendOrganizationRequest: _TypeAlias = SuspendOrganizationRequest  # noqa: Y015
+
+@_typing.final
+class UnsuspendOrganizationRequest(_message.Message):
+    """Request of UnsuspendOrganization."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """Organization."""
+    request_id: _builtins.str
+    """Key under which this change happens once: a repetition gets the first answer again."""
+    validate_only: _builtins.bool
+    """Checks everything and answers as if, and changes nothing."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnsuspendOrganizationRequest: _TypeAlias = UnsuspendOrganizationRequest  # noqa: Y015

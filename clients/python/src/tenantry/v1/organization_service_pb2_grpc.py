@@ -92,6 +92,31 @@ class OrganizationServiceStub:
                 request_serializer=tenantry_dot_v1_dot_organization__service__pb2.UpdateOrganizationSettingsRequest.SerializeToString,
                 response_deserializer=tenantry_dot_v1_dot_organization__pb2.Organization.FromString,
                 _registered_method=True)
+        self.SetOtelConfig = channel.unary_unary(
+                '/tenantry.v1.OrganizationService/SetOtelConfig',
+                request_serializer=tenantry_dot_v1_dot_organization__service__pb2.SetOtelConfigRequest.SerializeToString,
+                response_deserializer=tenantry_dot_v1_dot_organization__pb2.Organization.FromString,
+                _registered_method=True)
+        self.DeleteOtelConfig = channel.unary_unary(
+                '/tenantry.v1.OrganizationService/DeleteOtelConfig',
+                request_serializer=tenantry_dot_v1_dot_organization__service__pb2.DeleteOtelConfigRequest.SerializeToString,
+                response_deserializer=tenantry_dot_v1_dot_organization__pb2.Organization.FromString,
+                _registered_method=True)
+        self.GetOtelConfig = channel.unary_unary(
+                '/tenantry.v1.OrganizationService/GetOtelConfig',
+                request_serializer=tenantry_dot_v1_dot_organization__service__pb2.GetOtelConfigRequest.SerializeToString,
+                response_deserializer=tenantry_dot_v1_dot_organization__pb2.OtelConfig.FromString,
+                _registered_method=True)
+        self.SuspendOrganization = channel.unary_unary(
+                '/tenantry.v1.OrganizationService/SuspendOrganization',
+                request_serializer=tenantry_dot_v1_dot_organization__service__pb2.SuspendOrganizationRequest.SerializeToString,
+                response_deserializer=tenantry_dot_v1_dot_organization__pb2.Organization.FromString,
+                _registered_method=True)
+        self.UnsuspendOrganization = channel.unary_unary(
+                '/tenantry.v1.OrganizationService/UnsuspendOrganization',
+                request_serializer=tenantry_dot_v1_dot_organization__service__pb2.UnsuspendOrganizationRequest.SerializeToString,
+                response_deserializer=tenantry_dot_v1_dot_organization__pb2.Organization.FromString,
+                _registered_method=True)
 
 
 class OrganizationServiceServicer:
@@ -177,6 +202,43 @@ class OrganizationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetOtelConfig(self, request, context):
+        """Sets where telemetry is exported to. A header value that consists of asterisks keeps what is stored under its name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteOtelConfig(self, request, context):
+        """Exports telemetry nowhere any more. Without a configuration there is nothing to do.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetOtelConfig(self, request, context):
+        """Reads where telemetry is exported to, in clear: for the service that exports it. Also answers while the organization is
+        suspended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SuspendOrganization(self, request, context):
+        """Suspends an organization: with the next call it grants nothing to anybody, in every process, and its members can only
+        read it. Suspending it again changes reason and end.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnsuspendOrganization(self, request, context):
+        """Ends a suspension: the organization grants what it did. One that is not suspended stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OrganizationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -233,6 +295,31 @@ def add_OrganizationServiceServicer_to_server(servicer, server):
             'UpdateOrganizationSettings': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateOrganizationSettings,
                     request_deserializer=tenantry_dot_v1_dot_organization__service__pb2.UpdateOrganizationSettingsRequest.FromString,
+                    response_serializer=tenantry_dot_v1_dot_organization__pb2.Organization.SerializeToString,
+            ),
+            'SetOtelConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetOtelConfig,
+                    request_deserializer=tenantry_dot_v1_dot_organization__service__pb2.SetOtelConfigRequest.FromString,
+                    response_serializer=tenantry_dot_v1_dot_organization__pb2.Organization.SerializeToString,
+            ),
+            'DeleteOtelConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteOtelConfig,
+                    request_deserializer=tenantry_dot_v1_dot_organization__service__pb2.DeleteOtelConfigRequest.FromString,
+                    response_serializer=tenantry_dot_v1_dot_organization__pb2.Organization.SerializeToString,
+            ),
+            'GetOtelConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOtelConfig,
+                    request_deserializer=tenantry_dot_v1_dot_organization__service__pb2.GetOtelConfigRequest.FromString,
+                    response_serializer=tenantry_dot_v1_dot_organization__pb2.OtelConfig.SerializeToString,
+            ),
+            'SuspendOrganization': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuspendOrganization,
+                    request_deserializer=tenantry_dot_v1_dot_organization__service__pb2.SuspendOrganizationRequest.FromString,
+                    response_serializer=tenantry_dot_v1_dot_organization__pb2.Organization.SerializeToString,
+            ),
+            'UnsuspendOrganization': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnsuspendOrganization,
+                    request_deserializer=tenantry_dot_v1_dot_organization__service__pb2.UnsuspendOrganizationRequest.FromString,
                     response_serializer=tenantry_dot_v1_dot_organization__pb2.Organization.SerializeToString,
             ),
     }
@@ -533,6 +620,141 @@ class OrganizationService:
             target,
             '/tenantry.v1.OrganizationService/UpdateOrganizationSettings',
             tenantry_dot_v1_dot_organization__service__pb2.UpdateOrganizationSettingsRequest.SerializeToString,
+            tenantry_dot_v1_dot_organization__pb2.Organization.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetOtelConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantry.v1.OrganizationService/SetOtelConfig',
+            tenantry_dot_v1_dot_organization__service__pb2.SetOtelConfigRequest.SerializeToString,
+            tenantry_dot_v1_dot_organization__pb2.Organization.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteOtelConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantry.v1.OrganizationService/DeleteOtelConfig',
+            tenantry_dot_v1_dot_organization__service__pb2.DeleteOtelConfigRequest.SerializeToString,
+            tenantry_dot_v1_dot_organization__pb2.Organization.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOtelConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantry.v1.OrganizationService/GetOtelConfig',
+            tenantry_dot_v1_dot_organization__service__pb2.GetOtelConfigRequest.SerializeToString,
+            tenantry_dot_v1_dot_organization__pb2.OtelConfig.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuspendOrganization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantry.v1.OrganizationService/SuspendOrganization',
+            tenantry_dot_v1_dot_organization__service__pb2.SuspendOrganizationRequest.SerializeToString,
+            tenantry_dot_v1_dot_organization__pb2.Organization.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnsuspendOrganization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantry.v1.OrganizationService/UnsuspendOrganization',
+            tenantry_dot_v1_dot_organization__service__pb2.UnsuspendOrganizationRequest.SerializeToString,
             tenantry_dot_v1_dot_organization__pb2.Organization.FromString,
             options,
             channel_credentials,

@@ -61,6 +61,20 @@ class OrganizationServiceStub:
     """Sets the region in which new resources are placed when nothing else is said. It can be set again at any time."""
     UpdateOrganizationSettings: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.UpdateOrganizationSettingsRequest, _organization_pb2.Organization]
     """Changes settings."""
+    SetOtelConfig: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.SetOtelConfigRequest, _organization_pb2.Organization]
+    """Sets where telemetry is exported to. A header value that consists of asterisks keeps what is stored under its name."""
+    DeleteOtelConfig: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.DeleteOtelConfigRequest, _organization_pb2.Organization]
+    """Exports telemetry nowhere any more. Without a configuration there is nothing to do."""
+    GetOtelConfig: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.GetOtelConfigRequest, _organization_pb2.OtelConfig]
+    """Reads where telemetry is exported to, in clear: for the service that exports it. Also answers while the organization is
+    suspended.
+    """
+    SuspendOrganization: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.SuspendOrganizationRequest, _organization_pb2.Organization]
+    """Suspends an organization: with the next call it grants nothing to anybody, in every process, and its members can only
+    read it. Suspending it again changes reason and end.
+    """
+    UnsuspendOrganization: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.UnsuspendOrganizationRequest, _organization_pb2.Organization]
+    """Ends a suspension: the organization grants what it did. One that is not suspended stays as it is."""
 
 @_typing.type_check_only
 class OrganizationServiceAsyncStub(OrganizationServiceStub):
@@ -93,6 +107,20 @@ class OrganizationServiceAsyncStub(OrganizationServiceStub):
     """Sets the region in which new resources are placed when nothing else is said. It can be set again at any time."""
     UpdateOrganizationSettings: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.UpdateOrganizationSettingsRequest, _organization_pb2.Organization]  # type: ignore[assignment]
     """Changes settings."""
+    SetOtelConfig: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.SetOtelConfigRequest, _organization_pb2.Organization]  # type: ignore[assignment]
+    """Sets where telemetry is exported to. A header value that consists of asterisks keeps what is stored under its name."""
+    DeleteOtelConfig: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.DeleteOtelConfigRequest, _organization_pb2.Organization]  # type: ignore[assignment]
+    """Exports telemetry nowhere any more. Without a configuration there is nothing to do."""
+    GetOtelConfig: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.GetOtelConfigRequest, _organization_pb2.OtelConfig]  # type: ignore[assignment]
+    """Reads where telemetry is exported to, in clear: for the service that exports it. Also answers while the organization is
+    suspended.
+    """
+    SuspendOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.SuspendOrganizationRequest, _organization_pb2.Organization]  # type: ignore[assignment]
+    """Suspends an organization: with the next call it grants nothing to anybody, in every process, and its members can only
+    read it. Suspending it again changes reason and end.
+    """
+    UnsuspendOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.UnsuspendOrganizationRequest, _organization_pb2.Organization]  # type: ignore[assignment]
+    """Ends a suspension: the organization grants what it did. One that is not suspended stays as it is."""
 
 class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Organizations: their life, their name, their owners and their settings."""
@@ -188,5 +216,49 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_organization_pb2.Organization, _abc.Awaitable[_organization_pb2.Organization]]:
         """Changes settings."""
+
+    @_abc_1.abstractmethod
+    def SetOtelConfig(
+        self,
+        request: _organization_service_pb2.SetOtelConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organization_pb2.Organization, _abc.Awaitable[_organization_pb2.Organization]]:
+        """Sets where telemetry is exported to. A header value that consists of asterisks keeps what is stored under its name."""
+
+    @_abc_1.abstractmethod
+    def DeleteOtelConfig(
+        self,
+        request: _organization_service_pb2.DeleteOtelConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organization_pb2.Organization, _abc.Awaitable[_organization_pb2.Organization]]:
+        """Exports telemetry nowhere any more. Without a configuration there is nothing to do."""
+
+    @_abc_1.abstractmethod
+    def GetOtelConfig(
+        self,
+        request: _organization_service_pb2.GetOtelConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organization_pb2.OtelConfig, _abc.Awaitable[_organization_pb2.OtelConfig]]:
+        """Reads where telemetry is exported to, in clear: for the service that exports it. Also answers while the organization is
+        suspended.
+        """
+
+    @_abc_1.abstractmethod
+    def SuspendOrganization(
+        self,
+        request: _organization_service_pb2.SuspendOrganizationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organization_pb2.Organization, _abc.Awaitable[_organization_pb2.Organization]]:
+        """Suspends an organization: with the next call it grants nothing to anybody, in every process, and its members can only
+        read it. Suspending it again changes reason and end.
+        """
+
+    @_abc_1.abstractmethod
+    def UnsuspendOrganization(
+        self,
+        request: _organization_service_pb2.UnsuspendOrganizationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organization_pb2.Organization, _abc.Awaitable[_organization_pb2.Organization]]:
+        """Ends a suspension: the organization grants what it did. One that is not suspended stays as it is."""
 
 def add_OrganizationServiceServicer_to_server(servicer: OrganizationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

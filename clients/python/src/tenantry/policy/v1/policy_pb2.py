@@ -25,21 +25,23 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftenantry/policy/v1/policy.proto\x12\x12tenantry.policy.v1\x1a google/protobuf/descriptor.proto\"\xb4\x01\n\x06\x41\x63\x63\x65ss\x12.\n\x05level\x18\x01 \x01(\x0e\x32\x1f.tenantry.policy.v1.AccessLevel\x12\x13\n\x0bpermissions\x18\x02 \x03(\t\x12\x35\n\nprincipals\x18\x03 \x03(\x0e\x32!.tenantry.policy.v1.PrincipalKind\x12\x17\n\x0f\x61llow_suspended\x18\x04 \x01(\x08\x12\x15\n\rallow_deleted\x18\x05 \x01(\x08\"O\n\x04Rest\x12\n\n\x02of\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\x05\x12\x0e\n\x06unwrap\x18\x03 \x01(\t\x12\x1b\n\x13organization_header\x18\x04 \x01(\t*\x98\x01\n\x0b\x41\x63\x63\x65ssLevel\x12\x1c\n\x18\x41\x43\x43\x45SS_LEVEL_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x43\x43\x45SS_LEVEL_SCOPED\x10\x01\x12\x1e\n\x1a\x41\x43\x43\x45SS_LEVEL_AUTHENTICATED\x10\x02\x12\x17\n\x13\x41\x43\x43\x45SS_LEVEL_PUBLIC\x10\x03\x12\x19\n\x15\x41\x43\x43\x45SS_LEVEL_PLATFORM\x10\x04*\xaf\x01\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13PRINCIPAL_KIND_USER\x10\x01\x12\'\n#PRINCIPAL_KIND_USER_IN_ORGANIZATION\x10\x02\x12\x1f\n\x1bPRINCIPAL_KIND_ORGANIZATION\x10\x03\x12\x1b\n\x17PRINCIPAL_KIND_PLATFORM\x10\x04*\x83\x01\n\tReference\x12\x19\n\x15REFERENCE_UNSPECIFIED\x10\x00\x12\x12\n\x0eREFERENCE_ROLE\x10\x01\x12\x14\n\x10REFERENCE_MEMBER\x10\x02\x12\x18\n\x14REFERENCE_INVITATION\x10\x03\x12\x17\n\x13REFERENCE_API_TOKEN\x10\x04:L\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xc5\x8a\x03 \x01(\x0b\x32\x1a.tenantry.policy.v1.Access:H\n\x04rest\x12\x1e.google.protobuf.MethodOptions\x18\xc6\x8a\x03 \x01(\x0b\x32\x18.tenantry.policy.v1.Rest:Q\n\treference\x12\x1d.google.protobuf.FieldOptions\x18\xc7\x8a\x03 \x01(\x0e\x32\x1d.tenantry.policy.v1.Referenceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ftenantry/policy/v1/policy.proto\x12\x12tenantry.policy.v1\x1a google/protobuf/descriptor.proto\"\x98\x02\n\x06\x41\x63\x63\x65ss\x12.\n\x05level\x18\x01 \x01(\x0e\x32\x1f.tenantry.policy.v1.AccessLevel\x12\x13\n\x0bpermissions\x18\x02 \x03(\t\x12\x35\n\nprincipals\x18\x03 \x03(\x0e\x32!.tenantry.policy.v1.PrincipalKind\x12\x17\n\x0f\x61llow_suspended\x18\x04 \x01(\x08\x12\x15\n\rallow_deleted\x18\x05 \x01(\x08\x12\x11\n\tunmetered\x18\x06 \x01(\x08\x12<\n\x10rate_limit_class\x18\x07 \x01(\x0e\x32\".tenantry.policy.v1.RateLimitClass\x12\x11\n\tunlimited\x18\x08 \x01(\x08\"O\n\x04Rest\x12\n\n\x02of\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\x05\x12\x0e\n\x06unwrap\x18\x03 \x01(\t\x12\x1b\n\x13organization_header\x18\x04 \x01(\t*\x98\x01\n\x0b\x41\x63\x63\x65ssLevel\x12\x1c\n\x18\x41\x43\x43\x45SS_LEVEL_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x43\x43\x45SS_LEVEL_SCOPED\x10\x01\x12\x1e\n\x1a\x41\x43\x43\x45SS_LEVEL_AUTHENTICATED\x10\x02\x12\x17\n\x13\x41\x43\x43\x45SS_LEVEL_PUBLIC\x10\x03\x12\x19\n\x15\x41\x43\x43\x45SS_LEVEL_PLATFORM\x10\x04*\xa3\x01\n\x0eRateLimitClass\x12 \n\x1cRATE_LIMIT_CLASS_UNSPECIFIED\x10\x00\x12\"\n\x1eRATE_LIMIT_CLASS_AUTHENTICATED\x10\x01\x12#\n\x1fRATE_LIMIT_CLASS_SANDBOX_CREATE\x10\x02\x12&\n\"RATE_LIMIT_CLASS_SANDBOX_LIFECYCLE\x10\x03*\xaf\x01\n\rPrincipalKind\x12\x1e\n\x1aPRINCIPAL_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13PRINCIPAL_KIND_USER\x10\x01\x12\'\n#PRINCIPAL_KIND_USER_IN_ORGANIZATION\x10\x02\x12\x1f\n\x1bPRINCIPAL_KIND_ORGANIZATION\x10\x03\x12\x1b\n\x17PRINCIPAL_KIND_PLATFORM\x10\x04*\x83\x01\n\tReference\x12\x19\n\x15REFERENCE_UNSPECIFIED\x10\x00\x12\x12\n\x0eREFERENCE_ROLE\x10\x01\x12\x14\n\x10REFERENCE_MEMBER\x10\x02\x12\x18\n\x14REFERENCE_INVITATION\x10\x03\x12\x17\n\x13REFERENCE_API_TOKEN\x10\x04:L\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xc5\x8a\x03 \x01(\x0b\x32\x1a.tenantry.policy.v1.Access:H\n\x04rest\x12\x1e.google.protobuf.MethodOptions\x18\xc6\x8a\x03 \x01(\x0b\x32\x18.tenantry.policy.v1.Rest:Q\n\treference\x12\x1d.google.protobuf.FieldOptions\x18\xc7\x8a\x03 \x01(\x0e\x32\x1d.tenantry.policy.v1.Referenceb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'tenantry.policy.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACCESSLEVEL']._serialized_start=354
-  _globals['_ACCESSLEVEL']._serialized_end=506
-  _globals['_PRINCIPALKIND']._serialized_start=509
-  _globals['_PRINCIPALKIND']._serialized_end=684
-  _globals['_REFERENCE']._serialized_start=687
-  _globals['_REFERENCE']._serialized_end=818
+  _globals['_ACCESSLEVEL']._serialized_start=454
+  _globals['_ACCESSLEVEL']._serialized_end=606
+  _globals['_RATELIMITCLASS']._serialized_start=609
+  _globals['_RATELIMITCLASS']._serialized_end=772
+  _globals['_PRINCIPALKIND']._serialized_start=775
+  _globals['_PRINCIPALKIND']._serialized_end=950
+  _globals['_REFERENCE']._serialized_start=953
+  _globals['_REFERENCE']._serialized_end=1084
   _globals['_ACCESS']._serialized_start=90
-  _globals['_ACCESS']._serialized_end=270
-  _globals['_REST']._serialized_start=272
-  _globals['_REST']._serialized_end=351
+  _globals['_ACCESS']._serialized_end=370
+  _globals['_REST']._serialized_start=372
+  _globals['_REST']._serialized_end=451
 # @@protoc_insertion_point(module_scope)

@@ -56,6 +56,34 @@ ACCESS_LEVEL_PLATFORM: AccessLevel.ValueType  # 4
 """Operators and internal services, by their own credentials."""
 Global___AccessLevel: _TypeAlias = AccessLevel  # noqa: Y015
 
+class _RateLimitClass:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RateLimitClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RateLimitClass.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RATE_LIMIT_CLASS_UNSPECIFIED: _RateLimitClass.ValueType  # 0
+    """Not said: AUTHENTICATED."""
+    RATE_LIMIT_CLASS_AUTHENTICATED: _RateLimitClass.ValueType  # 1
+    """Whatever is none of the others."""
+    RATE_LIMIT_CLASS_SANDBOX_CREATE: _RateLimitClass.ValueType  # 2
+    """Making sandboxes."""
+    RATE_LIMIT_CLASS_SANDBOX_LIFECYCLE: _RateLimitClass.ValueType  # 3
+    """Starting, stopping, moving and ending sandboxes."""
+
+class RateLimitClass(_RateLimitClass, metaclass=_RateLimitClassEnumTypeWrapper):
+    """A class of calls that has a rate limit of its own in every organization."""
+
+RATE_LIMIT_CLASS_UNSPECIFIED: RateLimitClass.ValueType  # 0
+"""Not said: AUTHENTICATED."""
+RATE_LIMIT_CLASS_AUTHENTICATED: RateLimitClass.ValueType  # 1
+"""Whatever is none of the others."""
+RATE_LIMIT_CLASS_SANDBOX_CREATE: RateLimitClass.ValueType  # 2
+"""Making sandboxes."""
+RATE_LIMIT_CLASS_SANDBOX_LIFECYCLE: RateLimitClass.ValueType  # 3
+"""Starting, stopping, moving and ending sandboxes."""
+Global___RateLimitClass: _TypeAlias = RateLimitClass  # noqa: Y015
+
 class _PrincipalKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -131,12 +159,21 @@ class Access(_message.Message):
     PRINCIPALS_FIELD_NUMBER: _builtins.int
     ALLOW_SUSPENDED_FIELD_NUMBER: _builtins.int
     ALLOW_DELETED_FIELD_NUMBER: _builtins.int
+    UNMETERED_FIELD_NUMBER: _builtins.int
+    RATE_LIMIT_CLASS_FIELD_NUMBER: _builtins.int
+    UNLIMITED_FIELD_NUMBER: _builtins.int
     level: Global___AccessLevel.ValueType
     """How the caller is judged. Left out: SCOPED."""
     allow_suspended: _builtins.bool
     """Whether the method also works while the organization is suspended."""
     allow_deleted: _builtins.bool
     """Whether the method also works while the organization is deleted, within its undelete window."""
+    unmetered: _builtins.bool
+    """Whether calls are left out of an organization's metered usage. They count against its rate limit all the same."""
+    rate_limit_class: Global___RateLimitClass.ValueType
+    """Which rate limit of an organization calls count against. Left out: AUTHENTICATED."""
+    unlimited: _builtins.bool
+    """Whether calls of strangers count against no address: for a proxy that asks on behalf of everybody."""
     @_builtins.property
     def permissions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Permissions the caller needs, all of them. SCOPED: on the organization named by the request's `organization_id`.
@@ -155,10 +192,13 @@ class Access(_message.Message):
         principals: _abc.Iterable[Global___PrincipalKind.ValueType] | None = ...,
         allow_suspended: _builtins.bool = ...,
         allow_deleted: _builtins.bool = ...,
+        unmetered: _builtins.bool = ...,
+        rate_limit_class: Global___RateLimitClass.ValueType = ...,
+        unlimited: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_deleted", b"allow_deleted", "allow_suspended", b"allow_suspended", "level", b"level", "permissions", b"permissions", "principals", b"principals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_deleted", b"allow_deleted", "allow_suspended", b"allow_suspended", "level", b"level", "permissions", b"permissions", "principals", b"principals", "rate_limit_class", b"rate_limit_class", "unlimited", b"unlimited", "unmetered", b"unmetered"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -21,6 +21,9 @@ REGION_ID_FIELD_NUMBER: _builtins.int
 REQUEST_KEY_FIELD_NUMBER: _builtins.int
 ENTITY_TAG_FIELD_NUMBER: _builtins.int
 PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+WEB_ADDRESS_FIELD_NUMBER: _builtins.int
+HEADER_NAME_FIELD_NUMBER: _builtins.int
+HEADER_VALUE_FIELD_NUMBER: _builtins.int
 PAGE_SIZE_FIELD_NUMBER: _builtins.int
 ROLE_IDS_FIELD_NUMBER: _builtins.int
 PERMISSION_NAMES_FIELD_NUMBER: _builtins.int
@@ -49,6 +52,12 @@ entity_tag: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules,
 """An etag as an earlier answer gave it, or empty."""
 page_token: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
 """A page token as an earlier answer gave it, or empty."""
+web_address: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""An address of a web server: http or https, at most 2,000 characters, and no credential in it."""
+header_name: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""The name of an HTTP header: 1 to 100 characters."""
+header_value: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""The value of an HTTP header: 1 to 4,000 visible characters, blanks within."""
 page_size: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.Int32Rules, _builtins.bool]
 """How many items a page holds: 1 to 1,000, or 0 for the default of 100."""
 role_ids: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.RepeatedRules, _builtins.bool]

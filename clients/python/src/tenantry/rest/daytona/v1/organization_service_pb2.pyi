@@ -9,6 +9,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
@@ -50,6 +51,13 @@ class Organization(_message.Message):
     PREVIEW_WARNING_ENABLED_FIELD_NUMBER: _builtins.int
     SSO_ENABLED_FIELD_NUMBER: _builtins.int
     SCIM_ENABLED_FIELD_NUMBER: _builtins.int
+    AUTHENTICATED_RATE_LIMIT_FIELD_NUMBER: _builtins.int
+    SANDBOX_CREATE_RATE_LIMIT_FIELD_NUMBER: _builtins.int
+    SANDBOX_LIFECYCLE_RATE_LIMIT_FIELD_NUMBER: _builtins.int
+    AUTHENTICATED_RATE_LIMIT_TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    SANDBOX_CREATE_RATE_LIMIT_TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    SANDBOX_LIFECYCLE_RATE_LIMIT_TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    OTEL_CONFIG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, a UUID."""
     name: _builtins.str
@@ -94,9 +102,25 @@ class Organization(_message.Message):
     """Whether single sign-on is enabled."""
     scim_enabled: _builtins.bool
     """Whether provisioning by SCIM is enabled."""
+    authenticated_rate_limit: _builtins.int
+    """Most calls of a window; absent: as for all organizations."""
+    sandbox_create_rate_limit: _builtins.int
+    """Most calls of a window that make sandboxes; absent: as for all organizations."""
+    sandbox_lifecycle_rate_limit: _builtins.int
+    """Most calls of a window that start, stop, move and end sandboxes; absent: as for all organizations."""
+    authenticated_rate_limit_ttl_seconds: _builtins.int
+    """Seconds of a window; absent: as for all organizations."""
+    sandbox_create_rate_limit_ttl_seconds: _builtins.int
+    """Seconds of a window; absent: as for all organizations."""
+    sandbox_lifecycle_rate_limit_ttl_seconds: _builtins.int
+    """Seconds of a window; absent: as for all organizations."""
     @_builtins.property
     def experimental_config(self) -> _struct_pb2.Struct:
         """Experimental configuration, its secrets masked."""
+
+    @_builtins.property
+    def otel_config(self) -> Global___OtelConfig:
+        """Where telemetry is exported to, values of headers masked; absent: nowhere."""
 
     def __init__(
         self,
@@ -124,16 +148,96 @@ class Organization(_message.Message):
         preview_warning_enabled: _builtins.bool = ...,
         sso_enabled: _builtins.bool = ...,
         scim_enabled: _builtins.bool = ...,
+        authenticated_rate_limit: _builtins.int | None = ...,
+        sandbox_create_rate_limit: _builtins.int | None = ...,
+        sandbox_lifecycle_rate_limit: _builtins.int | None = ...,
+        authenticated_rate_limit_ttl_seconds: _builtins.int | None = ...,
+        sandbox_create_rate_limit_ttl_seconds: _builtins.int | None = ...,
+        sandbox_lifecycle_rate_limit_ttl_seconds: _builtins.int | None = ...,
+        otel_config: Global___OtelConfig | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_default_region_id", b"_default_region_id", "default_region_id", b"default_region_id", "experimental_config", b"experimental_config"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_authenticated_rate_limit", b"_authenticated_rate_limit", "_authenticated_rate_limit_ttl_seconds", b"_authenticated_rate_limit_ttl_seconds", "_default_region_id", b"_default_region_id", "_sandbox_create_rate_limit", b"_sandbox_create_rate_limit", "_sandbox_create_rate_limit_ttl_seconds", b"_sandbox_create_rate_limit_ttl_seconds", "_sandbox_lifecycle_rate_limit", b"_sandbox_lifecycle_rate_limit", "_sandbox_lifecycle_rate_limit_ttl_seconds", b"_sandbox_lifecycle_rate_limit_ttl_seconds", "authenticated_rate_limit", b"authenticated_rate_limit", "authenticated_rate_limit_ttl_seconds", b"authenticated_rate_limit_ttl_seconds", "default_region_id", b"default_region_id", "experimental_config", b"experimental_config", "otel_config", b"otel_config", "sandbox_create_rate_limit", b"sandbox_create_rate_limit", "sandbox_create_rate_limit_ttl_seconds", b"sandbox_create_rate_limit_ttl_seconds", "sandbox_lifecycle_rate_limit", b"sandbox_lifecycle_rate_limit", "sandbox_lifecycle_rate_limit_ttl_seconds", b"sandbox_lifecycle_rate_limit_ttl_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_default_region_id", b"_default_region_id", "created_at", b"created_at", "created_by", b"created_by", "default_region_id", b"default_region_id", "experimental_config", b"experimental_config", "id", b"id", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox", "max_secrets_per_sandbox", b"max_secrets_per_sandbox", "name", b"name", "personal", b"personal", "preview_warning_enabled", b"preview_warning_enabled", "sandbox_limited_network_egress", b"sandbox_limited_network_egress", "scim_enabled", b"scim_enabled", "secret_quota", b"secret_quota", "snapshot_deactivation_timeout_minutes", b"snapshot_deactivation_timeout_minutes", "sso_enabled", b"sso_enabled", "suspended", b"suspended", "suspended_at", b"suspended_at", "suspended_until", b"suspended_until", "suspension_cleanup_grace_period_hours", b"suspension_cleanup_grace_period_hours", "suspension_reason", b"suspension_reason", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_authenticated_rate_limit", b"_authenticated_rate_limit", "_authenticated_rate_limit_ttl_seconds", b"_authenticated_rate_limit_ttl_seconds", "_default_region_id", b"_default_region_id", "_sandbox_create_rate_limit", b"_sandbox_create_rate_limit", "_sandbox_create_rate_limit_ttl_seconds", b"_sandbox_create_rate_limit_ttl_seconds", "_sandbox_lifecycle_rate_limit", b"_sandbox_lifecycle_rate_limit", "_sandbox_lifecycle_rate_limit_ttl_seconds", b"_sandbox_lifecycle_rate_limit_ttl_seconds", "authenticated_rate_limit", b"authenticated_rate_limit", "authenticated_rate_limit_ttl_seconds", b"authenticated_rate_limit_ttl_seconds", "created_at", b"created_at", "created_by", b"created_by", "default_region_id", b"default_region_id", "experimental_config", b"experimental_config", "id", b"id", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox", "max_secrets_per_sandbox", b"max_secrets_per_sandbox", "name", b"name", "otel_config", b"otel_config", "personal", b"personal", "preview_warning_enabled", b"preview_warning_enabled", "sandbox_create_rate_limit", b"sandbox_create_rate_limit", "sandbox_create_rate_limit_ttl_seconds", b"sandbox_create_rate_limit_ttl_seconds", "sandbox_lifecycle_rate_limit", b"sandbox_lifecycle_rate_limit", "sandbox_lifecycle_rate_limit_ttl_seconds", b"sandbox_lifecycle_rate_limit_ttl_seconds", "sandbox_limited_network_egress", b"sandbox_limited_network_egress", "scim_enabled", b"scim_enabled", "secret_quota", b"secret_quota", "snapshot_deactivation_timeout_minutes", b"snapshot_deactivation_timeout_minutes", "sso_enabled", b"sso_enabled", "suspended", b"suspended", "suspended_at", b"suspended_at", "suspended_until", b"suspended_until", "suspension_cleanup_grace_period_hours", b"suspension_cleanup_grace_period_hours", "suspension_reason", b"suspension_reason", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__authenticated_rate_limit: _TypeAlias = _typing.Literal["authenticated_rate_limit"]  # noqa: Y015
+    _WhichOneofArgType__authenticated_rate_limit: _TypeAlias = _typing.Literal["_authenticated_rate_limit", b"_authenticated_rate_limit"]  # noqa: Y015
+    _WhichOneofReturnType__authenticated_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["authenticated_rate_limit_ttl_seconds"]  # noqa: Y015
+    _WhichOneofArgType__authenticated_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["_authenticated_rate_limit_ttl_seconds", b"_authenticated_rate_limit_ttl_seconds"]  # noqa: Y015
     _WhichOneofReturnType__default_region_id: _TypeAlias = _typing.Literal["default_region_id"]  # noqa: Y015
     _WhichOneofArgType__default_region_id: _TypeAlias = _typing.Literal["_default_region_id", b"_default_region_id"]  # noqa: Y015
+    _WhichOneofReturnType__sandbox_create_rate_limit: _TypeAlias = _typing.Literal["sandbox_create_rate_limit"]  # noqa: Y015
+    _WhichOneofArgType__sandbox_create_rate_limit: _TypeAlias = _typing.Literal["_sandbox_create_rate_limit", b"_sandbox_create_rate_limit"]  # noqa: Y015
+    _WhichOneofReturnType__sandbox_create_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["sandbox_create_rate_limit_ttl_seconds"]  # noqa: Y015
+    _WhichOneofArgType__sandbox_create_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["_sandbox_create_rate_limit_ttl_seconds", b"_sandbox_create_rate_limit_ttl_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__sandbox_lifecycle_rate_limit: _TypeAlias = _typing.Literal["sandbox_lifecycle_rate_limit"]  # noqa: Y015
+    _WhichOneofArgType__sandbox_lifecycle_rate_limit: _TypeAlias = _typing.Literal["_sandbox_lifecycle_rate_limit", b"_sandbox_lifecycle_rate_limit"]  # noqa: Y015
+    _WhichOneofReturnType__sandbox_lifecycle_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["sandbox_lifecycle_rate_limit_ttl_seconds"]  # noqa: Y015
+    _WhichOneofArgType__sandbox_lifecycle_rate_limit_ttl_seconds: _TypeAlias = _typing.Literal["_sandbox_lifecycle_rate_limit_ttl_seconds", b"_sandbox_lifecycle_rate_limit_ttl_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__authenticated_rate_limit) -> _WhichOneofReturnType__authenticated_rate_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__authenticated_rate_limit_ttl_seconds) -> _WhichOneofReturnType__authenticated_rate_limit_ttl_seconds | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__default_region_id) -> _WhichOneofReturnType__default_region_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_create_rate_limit) -> _WhichOneofReturnType__sandbox_create_rate_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_create_rate_limit_ttl_seconds) -> _WhichOneofReturnType__sandbox_create_rate_limit_ttl_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_lifecycle_rate_limit) -> _WhichOneofReturnType__sandbox_lifecycle_rate_limit | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sandbox_lifecycle_rate_limit_ttl_seconds) -> _WhichOneofReturnType__sandbox_lifecycle_rate_limit_ttl_seconds | None: ...
 
 Global___Organization: _TypeAlias = Organization  # noqa: Y015
+
+@_typing.final
+class OtelConfig(_message.Message):
+    """Where telemetry is exported to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class HeadersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    endpoint: _builtins.str
+    """Address of the endpoint."""
+    @_builtins.property
+    def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Headers that are sent along."""
+
+    def __init__(
+        self,
+        *,
+        endpoint: _builtins.str = ...,
+        headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "headers", b"headers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OtelConfig: _TypeAlias = OtelConfig  # noqa: Y015
 
 @_typing.final
 class CreateOrganizationRequest(_message.Message):
@@ -349,3 +453,159 @@ class UpdateExperimentalConfigRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateExperimentalConfigRequest: _TypeAlias = UpdateExperimentalConfigRequest  # noqa: Y015
+
+@_typing.final
+class SuspendOrganizationRequest(_message.Message):
+    """Request of SuspendOrganization."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    SUSPENSION_CLEANUP_GRACE_PERIOD_HOURS_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """Organization."""
+    reason: _builtins.str
+    """Why."""
+    suspension_cleanup_grace_period_hours: _builtins.int
+    """Hours until resources are cleaned up; 0: as it was."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """When it ends by itself."""
+
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+        suspension_cleanup_grace_period_hours: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_suspension_cleanup_grace_period_hours", b"_suspension_cleanup_grace_period_hours", "suspension_cleanup_grace_period_hours", b"suspension_cleanup_grace_period_hours", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_suspension_cleanup_grace_period_hours", b"_suspension_cleanup_grace_period_hours", "organization_id", b"organization_id", "reason", b"reason", "suspension_cleanup_grace_period_hours", b"suspension_cleanup_grace_period_hours", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__suspension_cleanup_grace_period_hours: _TypeAlias = _typing.Literal["suspension_cleanup_grace_period_hours"]  # noqa: Y015
+    _WhichOneofArgType__suspension_cleanup_grace_period_hours: _TypeAlias = _typing.Literal["_suspension_cleanup_grace_period_hours", b"_suspension_cleanup_grace_period_hours"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__suspension_cleanup_grace_period_hours) -> _WhichOneofReturnType__suspension_cleanup_grace_period_hours | None: ...
+
+Global___SuspendOrganizationRequest: _TypeAlias = SuspendOrganizationRequest  # noqa: Y015
+
+@_typing.final
+class UnsuspendOrganizationRequest(_message.Message):
+    """Request of UnsuspendOrganization."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """Organization."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnsuspendOrganizationRequest: _TypeAlias = UnsuspendOrganizationRequest  # noqa: Y015
+
+@_typing.final
+class GetOtelConfigRequest(_message.Message):
+    """Request of GetOtelConfig."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """Organization."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOtelConfigRequest: _TypeAlias = GetOtelConfigRequest  # noqa: Y015
+
+@_typing.final
+class SetOtelConfigRequest(_message.Message):
+    """Request of SetOtelConfig."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class HeadersEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    HEADERS_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """Organization."""
+    endpoint: _builtins.str
+    """Address of the endpoint."""
+    @_builtins.property
+    def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Headers that are sent along; what has an empty name or value is left out."""
+
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        endpoint: _builtins.str = ...,
+        headers: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "headers", b"headers", "organization_id", b"organization_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOtelConfigRequest: _TypeAlias = SetOtelConfigRequest  # noqa: Y015
+
+@_typing.final
+class DeleteOtelConfigRequest(_message.Message):
+    """Request of DeleteOtelConfig."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """Organization."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteOtelConfigRequest: _TypeAlias = DeleteOtelConfigRequest  # noqa: Y015

@@ -76,6 +76,31 @@ class OrganizationServiceStub:
                 request_serializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.UpdateExperimentalConfigRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.SuspendOrganization = channel.unary_unary(
+                '/tenantry.rest.daytona.v1.OrganizationService/SuspendOrganization',
+                request_serializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.SuspendOrganizationRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.UnsuspendOrganization = channel.unary_unary(
+                '/tenantry.rest.daytona.v1.OrganizationService/UnsuspendOrganization',
+                request_serializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.UnsuspendOrganizationRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.GetOtelConfig = channel.unary_unary(
+                '/tenantry.rest.daytona.v1.OrganizationService/GetOtelConfig',
+                request_serializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.GetOtelConfigRequest.SerializeToString,
+                response_deserializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.OtelConfig.FromString,
+                _registered_method=True)
+        self.SetOtelConfig = channel.unary_unary(
+                '/tenantry.rest.daytona.v1.OrganizationService/SetOtelConfig',
+                request_serializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.SetOtelConfigRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
+        self.DeleteOtelConfig = channel.unary_unary(
+                '/tenantry.rest.daytona.v1.OrganizationService/DeleteOtelConfig',
+                request_serializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.DeleteOtelConfigRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
 
 
 class OrganizationServiceServicer:
@@ -138,6 +163,41 @@ class OrganizationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SuspendOrganization(self, request, context):
+        """Suspends an organization.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnsuspendOrganization(self, request, context):
+        """Ends a suspension.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetOtelConfig(self, request, context):
+        """Reads where telemetry is exported to, in clear.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetOtelConfig(self, request, context):
+        """Sets where telemetry is exported to.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteOtelConfig(self, request, context):
+        """Exports telemetry nowhere any more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OrganizationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -179,6 +239,31 @@ def add_OrganizationServiceServicer_to_server(servicer, server):
             'UpdateExperimentalConfig': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateExperimentalConfig,
                     request_deserializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.UpdateExperimentalConfigRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'SuspendOrganization': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuspendOrganization,
+                    request_deserializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.SuspendOrganizationRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'UnsuspendOrganization': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnsuspendOrganization,
+                    request_deserializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.UnsuspendOrganizationRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'GetOtelConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOtelConfig,
+                    request_deserializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.GetOtelConfigRequest.FromString,
+                    response_serializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.OtelConfig.SerializeToString,
+            ),
+            'SetOtelConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetOtelConfig,
+                    request_deserializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.SetOtelConfigRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'DeleteOtelConfig': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteOtelConfig,
+                    request_deserializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.DeleteOtelConfigRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
     }
@@ -398,6 +483,141 @@ class OrganizationService:
             target,
             '/tenantry.rest.daytona.v1.OrganizationService/UpdateExperimentalConfig',
             tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.UpdateExperimentalConfigRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuspendOrganization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantry.rest.daytona.v1.OrganizationService/SuspendOrganization',
+            tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.SuspendOrganizationRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnsuspendOrganization(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantry.rest.daytona.v1.OrganizationService/UnsuspendOrganization',
+            tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.UnsuspendOrganizationRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOtelConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantry.rest.daytona.v1.OrganizationService/GetOtelConfig',
+            tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.GetOtelConfigRequest.SerializeToString,
+            tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.OtelConfig.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetOtelConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantry.rest.daytona.v1.OrganizationService/SetOtelConfig',
+            tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.SetOtelConfigRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteOtelConfig(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantry.rest.daytona.v1.OrganizationService/DeleteOtelConfig',
+            tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.DeleteOtelConfigRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,

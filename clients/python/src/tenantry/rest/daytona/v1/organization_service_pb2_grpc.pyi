@@ -52,6 +52,16 @@ class OrganizationServiceStub:
     """Sets whether sandboxes start with limited network egress."""
     UpdateExperimentalConfig: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.UpdateExperimentalConfigRequest, _empty_pb2.Empty]
     """Replaces the experimental configuration: the body is the configuration itself."""
+    SuspendOrganization: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.SuspendOrganizationRequest, _empty_pb2.Empty]
+    """Suspends an organization."""
+    UnsuspendOrganization: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.UnsuspendOrganizationRequest, _empty_pb2.Empty]
+    """Ends a suspension."""
+    GetOtelConfig: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.GetOtelConfigRequest, _organization_service_pb2.OtelConfig]
+    """Reads where telemetry is exported to, in clear."""
+    SetOtelConfig: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.SetOtelConfigRequest, _empty_pb2.Empty]
+    """Sets where telemetry is exported to."""
+    DeleteOtelConfig: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.DeleteOtelConfigRequest, _empty_pb2.Empty]
+    """Exports telemetry nowhere any more."""
 
 @_typing.type_check_only
 class OrganizationServiceAsyncStub(OrganizationServiceStub):
@@ -74,6 +84,16 @@ class OrganizationServiceAsyncStub(OrganizationServiceStub):
     """Sets whether sandboxes start with limited network egress."""
     UpdateExperimentalConfig: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.UpdateExperimentalConfigRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Replaces the experimental configuration: the body is the configuration itself."""
+    SuspendOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.SuspendOrganizationRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Suspends an organization."""
+    UnsuspendOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.UnsuspendOrganizationRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Ends a suspension."""
+    GetOtelConfig: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.GetOtelConfigRequest, _organization_service_pb2.OtelConfig]  # type: ignore[assignment]
+    """Reads where telemetry is exported to, in clear."""
+    SetOtelConfig: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.SetOtelConfigRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Sets where telemetry is exported to."""
+    DeleteOtelConfig: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.DeleteOtelConfigRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Exports telemetry nowhere any more."""
 
 class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Organizations."""
@@ -141,5 +161,45 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Replaces the experimental configuration: the body is the configuration itself."""
+
+    @_abc_1.abstractmethod
+    def SuspendOrganization(
+        self,
+        request: _organization_service_pb2.SuspendOrganizationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Suspends an organization."""
+
+    @_abc_1.abstractmethod
+    def UnsuspendOrganization(
+        self,
+        request: _organization_service_pb2.UnsuspendOrganizationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Ends a suspension."""
+
+    @_abc_1.abstractmethod
+    def GetOtelConfig(
+        self,
+        request: _organization_service_pb2.GetOtelConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organization_service_pb2.OtelConfig, _abc.Awaitable[_organization_service_pb2.OtelConfig]]:
+        """Reads where telemetry is exported to, in clear."""
+
+    @_abc_1.abstractmethod
+    def SetOtelConfig(
+        self,
+        request: _organization_service_pb2.SetOtelConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Sets where telemetry is exported to."""
+
+    @_abc_1.abstractmethod
+    def DeleteOtelConfig(
+        self,
+        request: _organization_service_pb2.DeleteOtelConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Exports telemetry nowhere any more."""
 
 def add_OrganizationServiceServicer_to_server(servicer: OrganizationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
