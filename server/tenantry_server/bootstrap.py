@@ -88,6 +88,7 @@ from .services.admission import Admission
 from .services.credentials import Credentials
 from .services.last_used import LastUsed
 from .services.permission_lists import PermissionLists
+from .services.retention import Sweeper
 from .store.database import SqliteDatabase
 from .wiring import Services as Services
 from .wiring import wire as wire
@@ -261,6 +262,7 @@ class Server:
         threads = _SQLITE_THREADS if isinstance(services.store.database, SqliteDatabase) else _THREADS
         self._verifier = verifier
         self._last_used = LastUsed(services.store.database)
+        self._sweeper = Sweeper(services.store)
         self.credentials = Credentials(services.store, services.sign_in, self._last_used, verifier)
         self.services = services = replace(services, authorization=services.authorization.presenting(self.credentials))
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="call")
@@ -290,6 +292,7 @@ class Server:
     def start(self) -> None:
         """Accepts calls, and says so."""
         self._last_used.start()
+        self._sweeper.start()
         if self._verifier:
             self._verifier.start()
         self._server.start()
@@ -305,5 +308,6 @@ class Server:
         self._executor.shutdown(wait=True)
         if self._verifier:
             self._verifier.close()
+        self._sweeper.close()
         self._last_used.close()
         self.services.store.database.shut_down()

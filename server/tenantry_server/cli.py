@@ -20,6 +20,7 @@ from .domain.names import flaws
 from .gateway import GatewayError
 from .processes import ProcessError
 from .rpc.policy import PolicyError
+from .services.retention import Retention
 from .store.database import Database, DatabaseFailure, open_database
 from .store.invariants import breaches
 from .store.schema import SchemaError, ensure_current, migrate
@@ -163,6 +164,17 @@ def doctor(environment: _Environment, context: click.Context) -> None:
     if found:
         context.exit(1)
     click.echo("All invariants hold.")
+
+
+@main.command()
+@pass_environment
+def sweep(environment: _Environment) -> None:
+    """Remove now what the server removes in the background: purged organizations, forgotten answers, what has expired."""
+    removed = Retention(environment.services().store).sweep()
+    click.echo(
+        f"Removed: {removed.organizations} organizations, {removed.answers} kept answers, "
+        f"{removed.secrets} former secrets, {removed.invitations} expired invitations."
+    )
 
 
 def _name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

@@ -42,6 +42,9 @@ class Organization(Model):
 
 
 Organization.add_index(Organization.index(Organization.creator_user_id, name="organizations_creator"))
+Organization.add_index(
+    Organization.index(Organization.purge_time, where=Organization.state == SQL("'deleted'"), name="organizations_purge")
+)
 
 
 class OrganizationSlug(Model):
@@ -190,6 +193,13 @@ Invitation.add_index(
         name="invitations_open",
     )
 )
+Invitation.add_index(
+    Invitation.index(
+        Invitation.expire_time,
+        where=Invitation.state.in_((SQL("'pending'"), SQL("'expired'"))),
+        name="invitations_ending",
+    )
+)
 
 
 class InvitationRole(Model):
@@ -277,6 +287,18 @@ class ServerKey(Model):
         table_name = "server_keys"
 
 
+class Lease(Model):
+    """Which process does what one alone should do, and until when."""
+
+    name = TextField(primary_key=True)
+    holder = TextField()
+    expire_time = BigIntegerField()
+
+    class Meta:
+        table_name = "leases"
+
+
+# What is pointed at stands before what points at it.
 TABLES = (
     User,
     Identity,
@@ -295,4 +317,5 @@ TABLES = (
     Platform,
     RequestRecord,
     ServerKey,
+    Lease,
 )
