@@ -88,8 +88,8 @@ from .services.admission import Admission
 from .services.credentials import Credentials
 from .services.last_used import LastUsed
 from .services.permission_lists import PermissionLists
-from .services.retention import Sweeper
 from .store.database import SqliteDatabase
+from .sweeper import Sweeper
 from .wiring import Services as Services
 from .wiring import wire as wire
 

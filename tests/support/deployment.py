@@ -9,10 +9,10 @@ from typing import Any
 
 import grpc
 
-from tenantry_server import bootstrap, logs
+from tenantry_server import bootstrap, logs, sweeper
 from tenantry_server.bootstrap import Server, Services
 from tenantry_server.config import load_catalog
-from tenantry_server.services import last_used, retention
+from tenantry_server.services import last_used
 from tenantry_server.services.service import Limits
 from tenantry_server.store.database import Database, open_database
 from tenantry_server.store.schema import migrate
@@ -25,7 +25,7 @@ LIMITS = Limits(organizations_per_user=1000)
 # When tokens were last used is written when a test says so, or it would come between what another test counts.
 last_used._PERIOD = 3600.0
 # Neither does anything vanish before a test says so.
-retention._PERIOD = 7200.0
+sweeper._PERIOD = 7200.0
 
 
 @dataclass

@@ -1,21 +1,12 @@
-"""Retention: what nobody needs any more is removed, in the background, without holding anybody up.
+"""Retention: what nobody needs any more is removed without holding anybody up. `sweeper.py` says when, and by whom."""
 
-Every server process has a thread that looks now and then, and one of them at a time has the lease to do it. The lease saves
-work and no more: two processes at once, or one whose clock is wrong, do no harm.
-"""
-
-import random
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-import structlog
-
 from ..domain import call as calls
-from ..domain import ids
 from ..domain.call import Call
 from ..store import purge
 from ..store.change import Store
@@ -26,11 +17,8 @@ from ..store.values import milliseconds
 
 T = TypeVar("T")
 
-log = structlog.get_logger("tenantry.retention")
-
-_PERIOD = 60.0
-_LONGEST_PASS = 300.0
-_LEASE, _LEASE_FOR = "retention", timedelta(minutes=10)
+# In seconds.
+_LONGEST_PASS, _BETWEEN_WALKS = 300.0, 3600.0
 # How many organizations are looked up at a time.
 _SOME = 100
 # By how much the clocks of processes may differ: no answer is forgotten that another process would still give again.
@@ -63,7 +51,7 @@ class Retention:
     def __init__(self, store: Store, pause: Pause = lambda seconds: False) -> None:
         self._store = store
         self._pause = pause
-        self._end = 0.0
+        self._end = self._next_walk = 0.0
 
     def sweep(self) -> Removed:
         """One pass: until nothing is left to do, its time is over, or `pause` says to stop. Answers with what is gone."""
@@ -74,20 +62,30 @@ class Retention:
                 removed.answers += count
             for count in self._forget(statements.SECRETS, now - _SECRETS_KEPT_FOR):
                 removed.secrets += count
-            for organization_id in self._each(statements.WITH_EXPIRED_INVITATIONS, before=now - _INVITATIONS_KEPT_FOR):
+            for organization_id in self._due(now):
+                removed.organizations += self._purge(organization_id)
+            for organization_id in self._with_expired_invitations(now - _INVITATIONS_KEPT_FOR):
                 for count in self._forget(statements.EXPIRED_INVITATIONS, now - _INVITATIONS_KEPT_FOR, organization_id):
                     removed.invitations += count
-            for organization_id in self._each(statements.DUE, now=now):
-                removed.organizations += self._purge(organization_id)
         except _Over:
             pass
         return removed
 
-    def _each(self, statement: Statement[str], **instants: datetime) -> Iterator[str]:
-        """The organizations that a statement finds, as long as it finds any; what is done with each takes it out."""
-        slots = {name: milliseconds(instant) for name, instant in instants.items()}
-        while found := self._store.database.rows(statement, limit=_SOME, **slots):
+    def _due(self, now: datetime) -> Iterator[str]:
+        """The organizations to purge, as long as there are any."""
+        while found := self._store.database.rows(statements.DUE, now=milliseconds(now), limit=_SOME):
             yield from found
+
+    def _with_expired_invitations(self, before: datetime) -> Iterator[str]:
+        """The organizations that have some, by a walk through all invitations, which is not made too often."""
+        if time.monotonic() < self._next_walk:
+            return
+        place, slots = ("", ""), {"before": milliseconds(before), "limit": statements.BATCH}
+        while page := self._store.database.rows(statements.WALK, organization_id=place[0], after=place[1], **slots):
+            place = page[-1][:2]
+            yield from dict.fromkeys(organization_id for organization_id, _, is_expired in page if is_expired)
+            self._rest(0.0)
+        self._next_walk = time.monotonic() + _BETWEEN_WALKS
 
     def _purge(self, organization_id: str) -> bool:
         """Whether it is gone by our hand."""
@@ -98,8 +96,8 @@ class Retention:
 
     def _forget(self, statement: Statement[None], before: datetime, organization_id: str = "") -> Iterator[int]:
         """Removes what the statement says, and tells of each batch."""
-        found = purge.BATCH
-        while found == purge.BATCH:
+        found = statements.BATCH
+        while found >= statements.BATCH:
             found = self._take_turn(lambda call: purge.forget_some(self._store, call, statement, before, organization_id))
             yield found
 
@@ -107,52 +105,9 @@ class Retention:
         """One transaction, and as long a rest as it took: at least half of the time is the callers'."""
         begin = time.monotonic()
         result = act(calls.operator("tenantry sweep"))
-        end = time.monotonic()
-        if self._pause(end - begin) or end > self._end:
-            raise _Over
+        self._rest(time.monotonic() - begin)
         return result
 
-
-class Sweeper:
-    """A thread that sweeps now and then, when no other process does."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._holder = ids.new()
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Sweeps every minute or so from now on."""
-        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Ends, after the transaction that is under way."""
-        self._stop.set()
-        if self._thread:
-            self._thread.join()
-
-    def sweep(self) -> Removed | None:
-        """One pass, under the lease; None when another process has it. What fails now is tried again the next time."""
-        database, now = self._store.database, self._store.clock.now()
-        lease = {"name": _LEASE, "holder": self._holder}
-        until = milliseconds(now + _LEASE_FOR)
-        try:
-            if not database.run(statements.TAKE_LEASE, now=milliseconds(now), until=until, **lease):
-                return None
-            removed = Retention(self._store, self._stop.wait).sweep()
-            database.run(statements.END_LEASE, **lease)
-        except Exception as error:  # noqa: BLE001  whatever it is, it may be over when the next period ends
-            database.drop_connection()
-            log.warning("sweep failed", error=type(error).__name__)
-            return None
-        if removed != Removed():
-            log.info("swept", **asdict(removed))
-        return removed
-
-    def _run(self) -> None:
-        # Processes that start together do not look together.
-        while not self._stop.wait(_PERIOD * random.uniform(0.5, 1)):  # noqa: S311
-            self.sweep()
-        self._store.database.close()
+    def _rest(self, seconds: float) -> None:
+        if self._pause(seconds) or time.monotonic() > self._end:
+            raise _Over

@@ -54,6 +54,7 @@ _POSTGRES_PARAMETERS: dict[str, Any] = {
 _LONGEST_MIGRATION = 3600.0
 # The number that processes on PostgreSQL agree on.
 _MIGRATION_LOCK = 7_361_746_238
+_MIGRATION_PAUSE = 0.05
 
 
 class _Thread(threading.local):
@@ -212,7 +213,9 @@ class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
 
     @contextmanager
     def migrating(self) -> Iterator[None]:
-        self.execute_sql("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
+        # Who waited inside a statement would keep an index from being built while others write.
+        while not self.execute_sql("SELECT pg_try_advisory_lock(%s)", (_MIGRATION_LOCK,)).fetchone()[0]:
+            time.sleep(_MIGRATION_PAUSE)
         try:
             yield
         finally:

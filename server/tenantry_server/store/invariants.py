@@ -18,13 +18,11 @@ class Breach(NamedTuple):
     offender: str
 
 
-# Not on its way out: of an organization whose purge has begun, and that nobody brings back, more is gone every moment.
-_WHOLE = "(o.state <> 'deleted' OR o.purge_time <> 0)"
-
-# Each query answers with one column: what breaks the invariant.
+# Each query answers with one column: what breaks the invariant. An organization without a purge time to come, 0, is on its way
+# out, and nobody brings it back: more of it is gone every moment.
 _QUERIES = {
-    "every organization has an owner": f"""
-        SELECT o.id FROM organizations o WHERE {_WHOLE} AND NOT EXISTS (
+    "every organization has an owner": """
+        SELECT o.id FROM organizations o WHERE (o.state <> 'deleted' OR o.purge_time <> 0) AND NOT EXISTS (
             SELECT 1 FROM memberships m WHERE m.organization_id = o.id AND m.role = 'owner')""",
     "a personal organization has one member, its user": """
         SELECT p.organization_id FROM personal_organizations p WHERE 1 <> (
@@ -52,8 +50,8 @@ _QUERIES = {
         UNION ALL
         SELECT s.slug FROM organization_slugs s LEFT JOIN organizations o ON o.id = s.organization_id AND o.slug = s.slug
             WHERE o.id IS NULL""",
-    "every change has exactly one audit event": f"""
-        SELECT o.id FROM organizations o WHERE {_WHOLE} AND o.revision <> (
+    "every change has exactly one audit event": """
+        SELECT o.id FROM organizations o WHERE (o.state <> 'deleted' OR o.purge_time <> 0) AND o.revision <> (
             SELECT COUNT(*) FROM audit_events a WHERE a.organization_id = o.id AND a.revision BETWEEN 1 AND o.revision)
         OR EXISTS (
             SELECT 1 FROM audit_events a WHERE a.organization_id = o.id AND a.revision > o.revision)""",

@@ -193,13 +193,6 @@ Invitation.add_index(
         name="invitations_open",
     )
 )
-Invitation.add_index(
-    Invitation.index(
-        Invitation.expire_time,
-        where=Invitation.state.in_((SQL("'pending'"), SQL("'expired'"))),
-        name="invitations_ending",
-    )
-)
 
 
 class InvitationRole(Model):

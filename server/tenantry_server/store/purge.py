@@ -1,8 +1,8 @@
 """The end of what nobody needs any more, in transactions that each remove a bounded number of rows.
 
 An organization whose window has passed is first marked, under its lock: from then on nothing brings it back, whatever
-anybody's clock says, and `doctor` knows that it is on its way. Then its rows go, a batch at a time, and at last itself, with one
-event in the platform's trail. A process that is killed in between leaves it marked, and another goes on.
+anybody's clock says, and `doctor` knows that it is on its way out. Then its rows go, a batch at a time, and at last itself,
+with one event in the platform's trail. A process that is killed in between leaves it marked, and another goes on.
 """
 
 from datetime import datetime
@@ -17,9 +17,6 @@ from .queries import retention as statements
 from .statements import Statement
 from .tries import run
 from .values import milliseconds
-
-# How many rows a transaction removes at most.
-BATCH = 500
 
 
 class Progress(Enum):
@@ -36,32 +33,37 @@ def purge_some(store: Store, call: Call, organization_id: str) -> Progress:
 
     def work() -> Progress:
         now = store.clock.now()
-        state, purge_time = database.row(statements.LOCK, organization_id=organization_id) or (None, None)
-        if state is not OrganizationState.DELETED or purge_time is None or purge_time > milliseconds(now):
+        found = database.row(statements.LOCK, organization_id=organization_id)
+        if found is None or not _is_due(found, now):
             return Progress.LEFT
         database.run(statements.BEGIN_PURGE, organization_id=organization_id)
-        if _remove_rows(database, organization_id) == BATCH:
+        if _remove_rows(database, organization_id):
             return Progress.MORE
-        _end(store, call, organization_id, now)
+        _end(store, call, organization_id, found.slug, now)
         return Progress.DONE
 
     return run(database, call, work)
 
 
-def _remove_rows(database: Database, organization_id: str) -> int:
-    """Removes up to a batch, from the tables that point at others first; of how many rows."""
+def _is_due(found: statements.Locked, now: datetime) -> bool:
+    is_deleted = found.state is OrganizationState.DELETED and found.purge_time is not None
+    return is_deleted and (found.purge_time or 0) <= milliseconds(now)
+
+
+def _remove_rows(database: Database, organization_id: str) -> bool:
+    """Removes about a batch, from the tables that point at others first; whether there may be more."""
     removed = 0
     for statement in statements.OF_ORGANIZATION.values():
-        removed += database.run(statement, organization_id=organization_id, limit=BATCH - removed)
-        if removed == BATCH:
-            break
-    return removed
+        removed += database.run(statement, organization_id=organization_id)
+        if removed >= statements.BATCH:
+            return True
+    return False
 
 
-def _end(store: Store, call: Call, organization_id: str, now: datetime) -> None:
+def _end(store: Store, call: Call, organization_id: str, slug: str, now: datetime) -> None:
     """Removes the organization, of which nothing else is left: nobody adds anything under its lock."""
-    for statement in (statements.END_SLUG, statements.END):
-        store.database.run(statement, organization_id=organization_id)
+    store.database.run(statements.END_SLUG, organization_id=organization_id, slug=slug)
+    store.database.run(statements.END, organization_id=organization_id)
     change = Change(store, call, now)
     change.enter_platform(store.database.one(platform.BUMP))
     change.record("organization.purge", "organization", organization_id, {})
@@ -75,6 +77,6 @@ def forget_some(store: Store, call: Call, statement: Statement[None], before: da
         slots = {"organization_id": organization_id} if organization_id else {}
         if organization_id:
             database.row(statements.LOCK, organization_id=organization_id)
-        return database.run(statement, before=milliseconds(before), limit=BATCH, **slots)
+        return database.run(statement, before=milliseconds(before), **slots)
 
     return run(database, call, work)

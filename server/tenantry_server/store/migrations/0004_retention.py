@@ -4,13 +4,12 @@ from typing import Any
 
 from tenantry_server.store.expanding import index
 
-atomic = False  # indexes are built while others write
+atomic = False  # the index is built while others write
 
 
 def up(migrator: Any, db: Any) -> None:
-    """Makes the indexes and the table; what is there already, from a time when this was cut short, stays."""
+    """Makes the index and the table; what is there already, from a time when this was cut short, stays."""
     index(db, "organizations_purge", "organizations (purge_time) WHERE (state = 'deleted')")
-    index(db, "invitations_ending", "invitations (expire_time) WHERE (state IN ('pending', 'expired'))")
     db.execute_sql(
         """
         CREATE TABLE IF NOT EXISTS leases (

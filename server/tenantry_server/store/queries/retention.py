@@ -1,18 +1,24 @@
-"""Statements that remove what nobody needs any more: a bounded number of rows each, so that no transaction is long."""
+"""Statements that remove what nobody needs any more: a bounded number of rows each, so that no transaction is long.
 
-from typing import Any
+The bound stands in the text: of a parameter, PostgreSQL would think that it may be everything, and go through the table.
+"""
 
-from peewee import Model, Tuple, fn
+from typing import Any, NamedTuple
+
+from peewee import SQL, Model, Tuple, fn
 
 from ...domain.invitations import InvitationState
 from ...domain.organizations import OrganizationState
 from ...domain.users import UserState
-from ..models import TABLES, AuditEvent, Invitation, Lease, Organization, OrganizationSlug, RequestRecord
+from ..models import TABLES, AuditEvent, Invitation, Lease, Organization, OrganizationSlug, PersonalOrganization, RequestRecord
 from ..people import ApiTokenSecret, User
 from ..statements import Slot, Statement, changing, constant, value
 
 # What an organization's purge time becomes when its purge begins: no clock, however slow, takes it for a time to come.
 PURGING = 0
+
+# How many rows a statement removes at most.
+BATCH = 500
 
 _DELETED = Organization.state == constant(OrganizationState.DELETED.value)
 
@@ -31,12 +37,20 @@ def _is_home() -> Any:
     )
 
 
+class Locked(NamedTuple):
+    """What tells whether an organization is to be purged, and its slug."""
+
+    state: OrganizationState
+    purge_time: int | None
+    slug: str
+
+
 # Organizations whose purge is due, those first whose purge has begun.
 DUE = value(
     lambda: (
         Organization.select(Organization.id)
         .where(_DELETED & (Organization.purge_time <= Slot("now")) & ~fn.EXISTS(_is_home()))
-        .order_by(Organization.purge_time, Organization.id)
+        .order_by(Organization.purge_time)
         .limit(Slot("limit"))
     )
 )
@@ -45,9 +59,9 @@ LOCK = Statement(
     lambda: (
         Organization.update({Organization.revision: Organization.revision})
         .where(Organization.id == Slot("organization_id"))
-        .returning(Organization.state, Organization.purge_time)
+        .returning(Organization.state, Organization.purge_time, Organization.slug)
     ),
-    lambda row: (OrganizationState(row[0]), None if row[1] is None else int(row[1])),
+    lambda row: Locked(OrganizationState(row[0]), row[1], str(row[2])),
 )
 BEGIN_PURGE = changing(
     lambda: Organization.update({Organization.purge_time: PURGING}).where(
@@ -56,9 +70,9 @@ BEGIN_PURGE = changing(
 )
 
 
-def _some(table: type[Model]) -> Statement[None]:
-    """Removes up to `limit` rows of an organization from a table."""
-    key = [field.name for field in table._meta.get_primary_keys() if field.name != "organization_id"]  # type: ignore[attr-defined]
+def _some(table: type[Model], limit: int) -> Statement[None]:
+    """Removes up to so many rows of an organization from a table."""
+    key = [field.name for field in table._meta.get_primary_keys() if field.name != "organization_id"]
 
     def columns(source: Any) -> Any:
         found = [getattr(source, name) for name in key]
@@ -69,20 +83,30 @@ def _some(table: type[Model]) -> Statement[None]:
         some = rows.select(*(getattr(rows, name) for name in key)).where(rows.organization_id == Slot("organization_id"))
         here: Any = table
         return table.delete().where(
-            (here.organization_id == Slot("organization_id")) & columns(here).in_(some.limit(Slot("limit")))
+            (here.organization_id == Slot("organization_id")) & columns(here).in_(some.limit(SQL(str(limit))))
         )
 
     return changing(build)
 
 
-# What an organization has, by table, what points at others first: a table that is added is in it.
-OF_ORGANIZATION = {
-    table._meta.table_name: _some(table)
-    for table in reversed(TABLES)
-    if "organization_id" in table._meta.fields and table is not OrganizationSlug
-}
+# Where an organization that is deleted has no row, or the one that is found by its slug.
+ELSEWHERE = (PersonalOrganization, OrganizationSlug)
+
+
+def of_organization(limit: int) -> dict[str, Statement[None]]:
+    """What an organization has, by table, what points at others first: a table that is added is in it."""
+    return {
+        table._meta.table_name: _some(table, limit)
+        for table in reversed(TABLES)
+        if "organization_id" in table._meta.fields and table not in ELSEWHERE
+    }
+
+
+OF_ORGANIZATION = of_organization(BATCH)
 END_SLUG = changing(
-    lambda: OrganizationSlug.delete().where(OrganizationSlug.organization_id == Slot("organization_id"))
+    lambda: OrganizationSlug.delete().where(
+        (OrganizationSlug.slug == Slot("slug")) & (OrganizationSlug.organization_id == Slot("organization_id"))
+    )
 )
 END = changing(lambda: Organization.delete().where(Organization.id == Slot("organization_id")))
 
@@ -96,7 +120,7 @@ def _answers() -> Any:
     rows: Any = RequestRecord.alias()
     some = rows.select(rows.principal_id, rows.request_id).where(_old_answers(rows)).order_by(rows.create_time)
     key = Tuple(RequestRecord.principal_id, RequestRecord.request_id)
-    return RequestRecord.delete().where(_old_answers(RequestRecord) & key.in_(some.limit(Slot("limit"))))
+    return RequestRecord.delete().where(_old_answers(RequestRecord) & key.in_(some.limit(SQL(str(BATCH)))))
 
 
 def _ended(secret: Any) -> Any:
@@ -105,7 +129,7 @@ def _ended(secret: Any) -> Any:
 
 def _secrets() -> Any:
     rows: Any = ApiTokenSecret.alias()
-    some = rows.select(rows.digest).where(_ended(rows)).limit(Slot("limit"))
+    some = rows.select(rows.digest).where(_ended(rows)).limit(SQL(str(BATCH)))
     return ApiTokenSecret.delete().where(_ended(ApiTokenSecret) & ApiTokenSecret.digest.in_(some))
 
 
@@ -124,12 +148,20 @@ def _invitations() -> Any:
     return Invitation.delete().where(
         (Invitation.organization_id == Slot("organization_id"))
         & _expired(Invitation)
-        & Invitation.id.in_(some.limit(Slot("limit")))
+        & Invitation.id.in_(some.limit(SQL(str(BATCH))))
     )
 
 
-WITH_EXPIRED_INVITATIONS = value(
-    lambda: Invitation.select(Invitation.organization_id).where(_expired(Invitation)).distinct().limit(Slot("limit"))
+_PLACE = (Invitation.organization_id, Invitation.id)
+# The next invitations of all organizations, wherever they are, and whether they are expired.
+WALK = Statement(
+    lambda: (
+        Invitation.select(*_PLACE, _expired(Invitation))
+        .where(Tuple(*_PLACE) > Tuple(Slot("organization_id"), Slot("after")))
+        .order_by(*_PLACE)
+        .limit(Slot("limit"))
+    ),
+    lambda row: (str(row[0]), str(row[1]), bool(row[2])),
 )
 EXPIRED_INVITATIONS = changing(_invitations)
 
