@@ -1,7 +1,6 @@
 """The composition root: settings become a wired server. The only module that imports every layer."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
@@ -72,6 +71,7 @@ from .rest.dotenv.members import MembersServicer as DotenvMembers
 from .rest.dotenv.organizations import OrganizationsServicer as DotenvOrganizations
 from .rest.dotenv.users import UsersServicer as DotenvUsers
 from .rpc import interceptors, policy
+from .rpc.admission import Admission, Workers
 from .rpc.api_tokens import ApiTokensServicer
 from .rpc.audit import AuditServicer
 from .rpc.authorization import AuthorizationServicer
@@ -95,8 +95,9 @@ from .wiring import wire as wire
 
 # What a server process does at once: SQLite runs one statement at a time anyway.
 _SQLITE_THREADS, _THREADS = 4, 8
-# Calls beyond this many times the threads are refused with RESOURCE_EXHAUSTED instead of queueing without end.
-_QUEUE = 8
+# Calls beyond this many times the threads are refused with RESOURCE_EXHAUSTED instead of queueing without end; beyond the
+# second bound, gRPC does so itself, without a reason.
+_QUEUE, _HARD_BOUND = 8, 1024
 
 _OPTIONS = (
     ("grpc.max_concurrent_streams", 1024),
@@ -265,12 +266,13 @@ class Server:
         self._sweeper = Sweeper(services.store)
         self.credentials = Credentials(services.store, services.sign_in, self._last_used, verifier)
         self.services = services = replace(services, authorization=services.authorization.presenting(self.credentials))
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="call")
+        self._executor = Workers(threads)
+        self._admission = Admission(self._executor, threads * _QUEUE)
         self._server = grpc.server(
             self._executor,
-            interceptors=[Chain(self.interceptors())],
+            interceptors=[self._admission, Chain(self.interceptors())],
             options=(*_OPTIONS, ("grpc.so_reuseport", int(share_port))),
-            maximum_concurrent_rpcs=threads * _QUEUE,
+            maximum_concurrent_rpcs=_HARD_BOUND,
         )
         for _, register, make in _SERVICERS:
             register(make(services), self._server)
@@ -306,6 +308,7 @@ class Server:
         """Refuses new calls, waits up to `grace` seconds for running ones, and closes every connection."""
         self._server.stop(grace).wait()
         self._executor.shutdown(wait=True)
+        self._admission.close()
         if self._verifier:
             self._verifier.close()
         self._sweeper.close()

@@ -61,7 +61,7 @@ class _Environment:
 
     def database(self) -> Database:
         try:
-            return open_database(self.settings.database_url)
+            return open_database(self.settings.database_url, prepare=self.settings.database_prepare)
         except ValueError as error:
             raise ConfigError(f"{config.PREFIX}DATABASE_URL {error}") from None
         except OSError as error:

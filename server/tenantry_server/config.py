@@ -30,6 +30,7 @@ class Settings:
     """Everything that an operator sets. The database's URL may hold a password, so it stays out of `repr`."""
 
     database_url: str
+    database_prepare: bool
     data_dir: Path
     http_address: str
     grpc_address: str
@@ -102,6 +103,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _flag(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ValueError("must be yes or no")
+    return text == "yes"
+
+
 def _words(text: str) -> tuple[str, ...]:
     words = tuple(word.strip() for word in text.split(","))
     if not all(re.fullmatch(r"\S{1,100}", word) for word in words) or len(set(words)) != len(words):
@@ -111,6 +118,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 VARIABLES = (
     Variable("DATABASE_URL", "", "SQLite or PostgreSQL, by URL; default: a SQLite file in the data folder", str),
+    Variable("DATABASE_PREPARE", "yes", "whether PostgreSQL keeps statements prepared; no: behind an old PgBouncer", _flag),
     Variable("DATA_DIR", ".data", "folder of the SQLite file and of demo.json", Path),
     Variable("HTTP_ADDRESS", "127.0.0.1:8080", "where the gateway listens: REST, gRPC and gRPC-Web", _address),
     Variable("GRPC_ADDRESS", "127.0.0.1:50051", "where the server listens: gRPC", _address),
@@ -163,6 +171,7 @@ def load(environment: Mapping[str, str]) -> Settings:
     data_dir = values["DATA_DIR"]
     return Settings(
         database_url=values["DATABASE_URL"] or f"sqlite:///{data_dir / 'tenantry.db'}",
+        database_prepare=values["DATABASE_PREPARE"],
         data_dir=data_dir,
         http_address=values["HTTP_ADDRESS"],
         grpc_address=values["GRPC_ADDRESS"],

@@ -50,7 +50,7 @@ def serve(settings: Settings, *, share_port: bool = False) -> None:
         _ensure_free(*ports.of_server(settings))
     catalog = load_catalog(settings.permissions_file)
     transport = _transport(settings, catalog)
-    services = wire(open_database(settings.database_url), catalog, settings.limits)
+    services = wire(open_database(settings.database_url, prepare=settings.database_prepare), catalog, settings.limits)
     verifier = Verifier(settings.oidc_issuers, services.store.clock) if settings.oidc_issuers else None
     address = settings.grpc_address
     try:

@@ -23,6 +23,7 @@ from tenantry_server.domain import call as calls
 from tenantry_server.domain.clock import Clock
 from tenantry_server.domain.errors import LastOwner, MissingCredential, TenantryError
 from tenantry_server.rpc import interceptors
+from tenantry_server.rpc.admission import Refusal
 from tenantry_server.rpc.authentication import Authentication
 from tenantry_server.rpc.interceptor import Interceptor
 from tenantry_server.rpc.interceptors import (
@@ -37,7 +38,7 @@ from tenantry_server.store.database import SqliteDatabase
 
 STREAMS = ["UnaryStream", "StreamStream"]
 GOOD_ID = "request-0123456789"
-ORDER = [RequestContext, Errors, Connection, Authentication, Authorization, Validation]
+ORDER = [RequestContext, Errors, Refusal, Connection, Authentication, Authorization, Validation]
 
 
 @pytest.fixture(autouse=True)

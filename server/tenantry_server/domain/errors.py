@@ -17,6 +17,7 @@
     │                                         HistoryNotRetained
     ├─ Aborted                                EtagMismatch  Conflict
     ├─ LimitExceeded
+    ├─ Overloaded
     ├─ Unavailable                            DatabaseUnavailable  OutcomeUnknown  IdentityProviderUnavailable
     │                                         RevisionNotReached
     └─ DeadlineExceeded
@@ -270,6 +271,12 @@ class LimitExceeded(TenantryError):
     """A limit is reached."""
 
     text = "limit reached: at most {maximum} {limit}"
+
+
+class Overloaded(TenantryError):
+    """More calls than the server can take."""
+
+    text = "the server is busy; safe to repeat"
 
 
 class Unavailable(TenantryError):

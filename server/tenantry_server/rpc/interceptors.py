@@ -2,10 +2,12 @@
 
 1. RequestContext   the call's id, its log line and its duration; first, so that every failure is recorded with its id
 2. Errors           facts become statuses; what is unforeseen becomes INTERNAL with a fixed text
-3. Connection       the worker thread's own database connection: closed after an error that broke it
-4. Authentication   the bearer credential becomes a principal, and its access to the request's organization, in one query
-5. Authorization    the method's declared policy against that access; before validation (AIP-211)
-6. Validation       the request's declared rules, all violations at once
+3. Refusal          what the server cannot take, which `admission.py` noticed before any thread was given to it
+4. Connection       the worker thread's own database connection: one that died is replaced before it is used, one that an error
+                    broke is closed, and nobody waits on it past the call's deadline
+5. Authentication   the bearer credential becomes a principal, and its access to the request's organization, in one query
+6. Authorization    the method's declared policy against that access; before validation (AIP-211)
+7. Validation       the request's declared rules, all violations at once
 
 Each wraps the behaviour, so that its work is done on the worker thread and not on the one that accepts calls, and covers
 streams while they are iterated.
@@ -36,6 +38,7 @@ from ..services.credentials import Credentials
 from ..store.change import Store
 from ..store.faults import Fault, classify
 from ..store.transactions import remembered
+from .admission import Refusal
 from .authentication import Authentication, Certificates
 from .interceptor import UNDECODABLE, Guard, Handler, Interceptor
 from .policy import MethodPolicy
@@ -143,7 +146,8 @@ class Connection(Interceptor):
     @contextmanager
     def around(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[None]:
         try:
-            yield
+            with self._database.serving(calls.current.get().deadline):
+                yield
         except peewee.PeeweeException as error:
             if classify(error) is Fault.LOST:
                 self._database.drop_connection()
@@ -204,6 +208,7 @@ def chain(
     return (
         RequestContext(policies),
         Errors(renderers),
+        Refusal(),
         Connection(store),
         Authentication(policies, credentials, certificates),
         Authorization(policies, store),

@@ -21,6 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ..domain.errors import DeadlineExceeded
 from .faults import Fault, classify
+from .guard import Adapter, Guard, is_dead
 from .prepared import Prepared, Result
 from .statements import Statement
 
@@ -49,6 +50,10 @@ _POSTGRES_PARAMETERS: dict[str, Any] = {
     # The driver prepares nothing: it would end what is prepared here along with its own, whenever something is rolled back.
     "prepare_threshold": None,
 }
+
+# What a transaction may wait for a lock or a statement, beyond what its call has left, in milliseconds; and the server for
+# the next statement, so that a process that is cut off from it holds no lock for long.
+_LIMITS = {"lock_timeout": 0, "statement_timeout": 0, "idle_in_transaction_session_timeout": 5000}
 
 # How long a process waits for another that migrates the same file, in seconds.
 _LONGEST_MIGRATION = 3600.0
@@ -83,6 +88,10 @@ class Database(peewee.Database):
             yield
         finally:
             self._thread.deadline = None
+
+    def serving(self, deadline: float) -> AbstractContextManager[Any]:
+        """Held while a call is answered: its connection works when it begins, and nobody waits for it past the deadline."""
+        return nullcontext()
 
     def migrating(self) -> AbstractContextManager[Any]:
         """Held by the one process that changes the schema."""
@@ -195,11 +204,35 @@ class SqliteDatabase(Database, peewee.SqliteDatabase):
 class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
     """PostgreSQL through psycopg 3; statements are prepared on each connection."""
 
-    def __init__(self, url: str) -> None:
+    psycopg3_adapter = Adapter
+
+    def __init__(self, url: str, *, prepare: bool = True) -> None:
+        self.guard = Guard()
+        self._prepares = prepare
         super().__init__(url, **_POSTGRES_PARAMETERS)
+        # Peewee holds a lock while it connects, so that one who cannot would hold up all; but a connection is its thread's.
+        self._lock = nullcontext()
+
+    @contextmanager
+    def serving(self, deadline: float) -> Iterator[None]:
+        connection = None if self.is_closed() else self.connection()
+        if connection is not None and is_dead(connection):
+            self.drop_connection()
+            connection = None
+        with self.guard.until(deadline, connection):
+            yield
+
+    @contextmanager
+    def writing(self, deadline: float) -> Iterator[None]:
+        with self.serving(deadline), super().writing(deadline):
+            yield
+
+    def _close(self, connection: Any) -> None:
+        self.guard.closing()
+        super()._close(connection)
 
     def executed(self, text: str, parameters: list[Any]) -> Result:
-        if self.query_hooks:
+        if self.query_hooks or not self._prepares:
             return super().executed(text, parameters)
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
             return self._prepared().execute(text, parameters)
@@ -225,10 +258,11 @@ class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
         if self._thread.deadline is None:
             super().begin()
             return
-        # Who waits for a lock waits until the call's deadline; unlike a statement, a commit is never cut short by it.
+        # The server gives up at the call's deadline, too; a commit is never cut short by any of these.
         left = max(1, int((self._thread.deadline - time.monotonic()) * 1000))
+        limits = "; ".join(f"SET LOCAL {name} = {left + more}" for name, more in _LIMITS.items())
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
-            self._prepared().command(b"BEGIN; SET LOCAL lock_timeout = %d" % left)
+            self._prepared().command(f"BEGIN; {limits}".encode())
 
     def commit(self) -> None:
         self._end(b"COMMIT")
@@ -243,8 +277,9 @@ class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
             self._prepared().command(command)
 
 
-def open_database(url: str) -> Database:
-    """The database of a URL: `sqlite:///relative/file`, `sqlite:////absolute/file` or `postgresql://…`.
+def open_database(url: str, *, prepare: bool = True) -> Database:
+    """The database of a URL: `sqlite:///relative/file`, `sqlite:////absolute/file` or `postgresql://…`. `prepare`: whether
+    PostgreSQL is to keep statements prepared.
 
     Nothing is connected yet. Raises ValueError, without the URL's password, when the URL is neither.
     """
@@ -254,7 +289,7 @@ def open_database(url: str) -> Database:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return SqliteDatabase(path)
     if parts.scheme in ("postgresql", "postgres"):
-        return PostgresDatabase("postgresql" + url[len(parts.scheme) :])
+        return PostgresDatabase("postgresql" + url[len(parts.scheme) :], prepare=prepare)
     raise ValueError(_WRONG_URL)
 
 

@@ -27,6 +27,7 @@ _STATUSES: dict[type[TenantryError], HTTPStatus] = {
     errors.ListTooLong: HTTPStatus.BAD_REQUEST,
     errors.Aborted: HTTPStatus.CONFLICT,
     errors.LimitExceeded: HTTPStatus.FORBIDDEN,
+    errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
 }

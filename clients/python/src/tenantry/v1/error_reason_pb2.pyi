@@ -118,6 +118,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """ABORTED. Other changes of the same organization kept coming between; safe to repeat. No metadata."""
     ERROR_REASON_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 80
     """RESOURCE_EXHAUSTED. A limit is reached. Metadata: `limit` (its name), `maximum`."""
+    ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 89
+    """RESOURCE_EXHAUSTED. The server has as many calls as it can take; nothing was done, and the call is safe to repeat, a
+    little later. No metadata.
+    """
     ERROR_REASON_DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 90
     """UNAVAILABLE. The database cannot be reached; nothing was changed, and the call is safe to repeat. No metadata."""
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 91
@@ -240,6 +244,10 @@ ERROR_REASON_CONFLICT: ErrorReason.ValueType  # 71
 """ABORTED. Other changes of the same organization kept coming between; safe to repeat. No metadata."""
 ERROR_REASON_LIMIT_EXCEEDED: ErrorReason.ValueType  # 80
 """RESOURCE_EXHAUSTED. A limit is reached. Metadata: `limit` (its name), `maximum`."""
+ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 89
+"""RESOURCE_EXHAUSTED. The server has as many calls as it can take; nothing was done, and the call is safe to repeat, a
+little later. No metadata.
+"""
 ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 90
 """UNAVAILABLE. The database cannot be reached; nothing was changed, and the call is safe to repeat. No metadata."""
 ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 91
