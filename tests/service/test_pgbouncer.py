@@ -112,6 +112,6 @@ def test_prepared_statements_need_a_pooler_that_knows_of_them(pooled: Callable[.
 
 def are_mixed_up(world: World) -> bool:
     try:
-        return any(refused(result) for result in work(world))
+        return any(refused(result) for result in Crowd(world).work())
     except (Refused, peewee.PeeweeException):
         return True
