@@ -31,6 +31,7 @@ class Settings:
 
     database_url: str
     database_prepare: bool
+    replica_url: str
     data_dir: Path
     http_address: str
     grpc_address: str
@@ -119,6 +120,7 @@ def _words(text: str) -> tuple[str, ...]:
 VARIABLES = (
     Variable("DATABASE_URL", "", "SQLite or PostgreSQL, by URL; default: a SQLite file in the data folder", str),
     Variable("DATABASE_PREPARE", "yes", "whether PostgreSQL keeps statements prepared; no: behind an old PgBouncer", _flag),
+    Variable("REPLICA_URL", "", "a replica of the PostgreSQL database, by URL, that answers reads", str),
     Variable("DATA_DIR", ".data", "folder of the SQLite file and of demo.json", Path),
     Variable("HTTP_ADDRESS", "127.0.0.1:8080", "where the gateway listens: REST, gRPC and gRPC-Web", _address),
     Variable("GRPC_ADDRESS", "127.0.0.1:50051", "where the server listens: gRPC", _address),
@@ -172,6 +174,7 @@ def load(environment: Mapping[str, str]) -> Settings:
     return Settings(
         database_url=values["DATABASE_URL"] or f"sqlite:///{data_dir / 'tenantry.db'}",
         database_prepare=values["DATABASE_PREPARE"],
+        replica_url=values["REPLICA_URL"],
         data_dir=data_dir,
         http_address=values["HTTP_ADDRESS"],
         grpc_address=values["GRPC_ADDRESS"],

@@ -10,7 +10,6 @@ from typing import Any
 
 import peewee
 import pytest
-from e2e.commands import free_address
 from support import pgbouncer, raw
 from support.deployment import deploy
 from support.engines import Engines
@@ -40,9 +39,8 @@ def pooled(engines: Engines, tmp_path: Path) -> Iterator[Callable[..., World]]:
             direct = open_database(url)
             migrate(direct)
             direct.shut_down()
-            port = int(free_address().rpartition(":")[2])
-            address = stack.enter_context(pgbouncer.pooling(url, port, tmp_path, connections=_CONNECTIONS, prepared=prepared))
-            deployment = deploy("postgresql", address, prepare_statements=prepare_statements)
+            address = stack.enter_context(pgbouncer.pooling(url, tmp_path, connections=_CONNECTIONS, prepared=prepared))
+            deployment = deploy("postgresql", address, open_url=partial(open_database, prepare=prepare_statements))
             stack.callback(deployment.close)
             return World(deployment)
 

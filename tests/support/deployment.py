@@ -58,14 +58,14 @@ def deploy(
     limits: Limits = LIMITS,
     make: Callable[..., Server] = Server,
     prepare: Callable[[Services], Any] | None = None,
-    prepare_statements: bool = True,
+    open_url: Callable[[str], Database] = open_database,
     open_channel: Callable[[str], grpc.Channel] = grpc.insecure_channel,
 ) -> Deployment:
     """Migrates a fresh database and serves it. `make` may build a weakened server, for negative controls, or one that speaks
     TLS, to which `open_channel` makes the channel.
     """
     logs.configure(logging.CRITICAL)
-    database = open_database(url, prepare=prepare_statements)
+    database = open_url(url)
     migrate(database)
     clock = MovableClock()
     services = bootstrap.wire(database, CATALOG, limits, clock)

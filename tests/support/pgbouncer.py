@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 
 from .gateway import eventually
+from .ports import free_port
 
 INSTALLED = shutil.which("pgbouncer")
 
@@ -29,10 +30,10 @@ def version() -> tuple[int, int]:
 
 
 @contextmanager
-def pooling(url: str, port: int, folder: Path, *, connections: int, prepared: int = 0) -> Iterator[str]:
+def pooling(url: str, folder: Path, *, connections: int, prepared: int = 0) -> Iterator[str]:
     """Runs one in front of a database, with so many connections to it; answers with its URL."""
     assert INSTALLED
-    parts = urlsplit(url)
+    parts, port = urlsplit(url), free_port()
     name, query = parts.path[1:], parse_qs(parts.query)
     settings = {
         "listen_addr": "127.0.0.1",

@@ -33,12 +33,13 @@ from tenantry_server.rpc.interceptors import (
     RequestContext,
     Validation,
 )
+from tenantry_server.rpc.source import Source
 from tenantry_server.store.change import Store
 from tenantry_server.store.database import SqliteDatabase
 
 STREAMS = ["UnaryStream", "StreamStream"]
 GOOD_ID = "request-0123456789"
-ORDER = [RequestContext, Errors, Refusal, Connection, Authentication, Authorization, Validation]
+ORDER = [RequestContext, Errors, Refusal, Source, Connection, Authentication, Authorization, Validation]
 
 
 @pytest.fixture(autouse=True)

@@ -3,11 +3,12 @@
 1. RequestContext   the call's id, its log line and its duration; first, so that every failure is recorded with its id
 2. Errors           facts become statuses; what is unforeseen becomes INTERNAL with a fixed text
 3. Refusal          what the server cannot take, which `admission.py` noticed before any thread was given to it
-4. Connection       the worker thread's own database connection: one that died is replaced before it is used, one that an error
+4. Source           where a call that changes nothing is answered from, when there is a replica; see `source.py`
+5. Connection       the worker thread's own database connection: one that died is replaced before it is used, one that an error
                     broke is closed, and nobody waits on it past the call's deadline
-5. Authentication   the bearer credential becomes a principal, and its access to the request's organization, in one query
-6. Authorization    the method's declared policy against that access; before validation (AIP-211)
-7. Validation       the request's declared rules, all violations at once
+6. Authentication   the bearer credential becomes a principal, and its access to the request's organization, in one query
+7. Authorization    the method's declared policy against that access; before validation (AIP-211)
+8. Validation       the request's declared rules, all violations at once
 
 Each wraps the behaviour, so that its work is done on the worker thread and not on the one that accepts calls, and covers
 streams while they are iterated.
@@ -43,6 +44,7 @@ from .authentication import Authentication, Certificates
 from .interceptor import UNDECODABLE, Guard, Handler, Interceptor
 from .policy import MethodPolicy
 from .requests import call_id, metadata_of, note_change
+from .source import Source
 from .status import internal, status_of
 from .validation import ensure_valid
 
@@ -209,6 +211,7 @@ def chain(
         RequestContext(policies),
         Errors(renderers),
         Refusal(),
+        Source(policies, store),
         Connection(store),
         Authentication(policies, credentials, certificates),
         Authorization(policies, store),

@@ -55,6 +55,9 @@ _POSTGRES_PARAMETERS: dict[str, Any] = {
 # the next statement, so that a process that is cut off from it holds no lock for long.
 _LIMITS = {"lock_timeout": 0, "statement_timeout": 0, "idle_in_transaction_session_timeout": 5000}
 
+# How long a read waits before it is tried again on another connection, in seconds.
+_READ_PAUSES = (0.0, 0.02, 0.1)
+
 # How long a process waits for another that migrates the same file, in seconds.
 _LONGEST_MIGRATION = 3600.0
 # The number that processes on PostgreSQL agree on.
@@ -105,10 +108,22 @@ class Database(peewee.Database):
         except peewee.PeeweeException as error:
             if self._thread.deadline is not None or classify(error) is not Fault.LOST:
                 raise
-            self.drop_connection()
-            rows = self._fetch(text, parameters)
+            rows = self._fetch_again(text, parameters, error)
         make = statement.make
         return [make(row) for row in rows]
+
+    def _fetch_again(self, text: str, parameters: list[Any], error: peewee.PeeweeException) -> list[Any]:
+        """A few more tries, with new connections; raises the last error when they are lost, too."""
+        for pause in _READ_PAUSES:
+            self.drop_connection()
+            time.sleep(pause)
+            try:
+                return self._fetch(text, parameters)
+            except peewee.PeeweeException as another:
+                if classify(another) is not Fault.LOST:
+                    raise
+                error = another
+        raise error
 
     def _fetch(self, text: str, parameters: list[Any]) -> list[Any]:
         with self.reading():
@@ -288,9 +303,15 @@ def open_database(url: str, *, prepare: bool = True) -> Database:
         path = Path(unquote(parts.path[1:]))
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return SqliteDatabase(path)
-    if parts.scheme in ("postgresql", "postgres"):
-        return PostgresDatabase("postgresql" + url[len(parts.scheme) :], prepare=prepare)
-    raise ValueError(_WRONG_URL)
+    return PostgresDatabase(postgresql(url), prepare=prepare)
+
+
+def postgresql(url: str) -> str:
+    """A URL of PostgreSQL as the driver wants it. Raises ValueError for any other."""
+    parts = _parts(url)
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError(_WRONG_URL)
+    return "postgresql" + url[len(parts.scheme) :]
 
 
 def _parts(url: str) -> SplitResult:
