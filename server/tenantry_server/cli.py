@@ -23,7 +23,7 @@ from .rpc.policy import PolicyError
 from .services.retention import Retention
 from .store.database import Database, DatabaseFailure, open_database
 from .store.invariants import breaches
-from .store.schema import SchemaError, ensure_current, migrate
+from .store.schema import SchemaError, ensure_current, migrate, plan
 
 _REFUSALS = (ConfigError, TenantryError, SchemaError, ProcessError, GatewayError, PolicyError)
 
@@ -144,11 +144,23 @@ def gateway(environment: _Environment) -> None:
 
 
 @main.command("migrate")
+@click.option("--plan", "only_plan", is_flag=True, help="Say what would be done, and do nothing.")
 @pass_environment
-def migrate_command(environment: _Environment) -> None:
+def migrate_command(environment: _Environment, only_plan: bool) -> None:
     """Bring the database's schema to this version."""
-    applied = migrate(environment.database())
-    click.echo(f"Applied: {', '.join(applied)}." if applied else "The schema is current.")
+    if not only_plan:
+        applied = migrate(environment.database())
+        click.echo(f"Applied: {', '.join(applied)}." if applied else "The schema is current.")
+        return
+    for step in (steps := plan(environment.database())):
+        click.echo(f"{step.name}: {step.purpose}")
+        click.echo(
+            "  An earlier version can go on serving." if step.only_adds else "  No earlier version can serve from then on."
+        )
+        for statement in step.statements:
+            click.echo(f"    {statement};")
+    if not steps:
+        click.echo("The schema is current.")
 
 
 @main.command()

@@ -62,7 +62,7 @@ _READ_PAUSES = (0.0, 0.02, 0.1)
 _LONGEST_MIGRATION = 3600.0
 # The number that processes on PostgreSQL agree on.
 _MIGRATION_LOCK = 7_361_746_238
-_MIGRATION_PAUSE = 0.05
+_MIGRATION_PAUSE, _MIGRATION_LOCK_TIMEOUT = 0.05, "200ms"
 
 
 class _Thread(threading.local):
@@ -264,9 +264,12 @@ class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
         # Who waited inside a statement would keep an index from being built while others write.
         while not self.execute_sql("SELECT pg_try_advisory_lock(%s)", (_MIGRATION_LOCK,)).fetchone()[0]:
             time.sleep(_MIGRATION_PAUSE)
+        # Who waits for a table makes all wait who come after: rather give up soon, and ask again.
+        self.execute_sql(f"SET lock_timeout = '{_MIGRATION_LOCK_TIMEOUT}'")
         try:
             yield
         finally:
+            self.execute_sql("RESET lock_timeout")
             self.execute_sql("SELECT pg_advisory_unlock(%s)", (_MIGRATION_LOCK,))
 
     def begin(self) -> None:
