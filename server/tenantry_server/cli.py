@@ -5,11 +5,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import click
 
 from . import config, demo, logs, processes
+from .backups import BackupError, backup, restore
 from .bootstrap import Services, wire
 from .config import ConfigError, Settings, load_catalog
 from .domain import call as calls
@@ -25,7 +27,7 @@ from .store.database import Database, DatabaseFailure, open_database
 from .store.invariants import breaches
 from .store.schema import SchemaError, ensure_current, migrate, plan
 
-_REFUSALS = (ConfigError, TenantryError, SchemaError, ProcessError, GatewayError, PolicyError)
+_REFUSALS = (BackupError, ConfigError, TenantryError, SchemaError, ProcessError, GatewayError, PolicyError)
 
 _SETTINGS_HELP = "\b\nSettings, from the environment:\n" + "\n".join(
     f"  {config.PREFIX + variable.name:<36}{variable.meaning}{f' ({variable.default})' if variable.default else ''}"
@@ -176,6 +178,28 @@ def doctor(environment: _Environment, context: click.Context) -> None:
     if found:
         context.exit(1)
     click.echo("All invariants hold.")
+
+
+@main.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@pass_environment
+def backup_command(environment: _Environment, file: Path) -> None:
+    """Write a copy of everything to FILE, while the server goes on."""
+    database = environment.database()
+    ensure_current(database)
+    backup(database, environment.settings.database_url, file)
+    click.echo(f"{file} has all there is.")
+
+
+@main.command("restore")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.pass_context
+@pass_environment
+def restore_command(environment: _Environment, context: click.Context, file: Path) -> None:
+    """Put a copy from FILE into an empty database, bring it to this version, and check every invariant."""
+    restore(environment.database(), environment.settings.database_url, file)
+    migrate(environment.database())
+    context.invoke(doctor)
 
 
 @main.command()

@@ -42,7 +42,9 @@ _LATER = (
 
 
 def test_what_says_that_it_only_adds_does(engine: str, engines: Engines) -> None:
-    steps = plan(open_database(engines.new(engine)))
+    database = open_database(engines.new(engine))
+    steps = plan(database)
+    database.shut_down()
     expanding_steps = [step for step in steps if step.only_adds]
     assert expanding_steps
     for step in expanding_steps:

@@ -33,6 +33,7 @@ ALLOWED = {
     "wire": {"domain", "google"},
     "config": {"domain", "oidc", "services", "yaml"},
     "logs": {"structlog"},
+    "backups": {"store"},
     "children": set(),
     "tls": {"domain", "grpc", "cryptography", "structlog"},
     "ports": {"config", "tls"},
@@ -51,7 +52,7 @@ ALLOWED = {
         *{"grpc", "grpc_health", "structlog"},
     },
     "cli": {
-        *{"bootstrap", "config", "demo", "domain", "gateway", "logs", "processes", "store", "click"},
+        *{"backups", "bootstrap", "config", "demo", "domain", "gateway", "logs", "processes", "store", "click"},
         "services.retention",  # what the background does, done now
         "rpc.policy",  # the error of a wrong declaration, which stops the server from starting
     },
