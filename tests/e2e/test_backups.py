@@ -1,4 +1,4 @@
-"""`tenantry backup` while others write, `tenantry restore` where nothing is: what was acknowledged before is there and sound."""
+"""`tenantry backup` while others write, `tenantry restore` where nothing is: what was acknowledged is there, and sound."""
 
 from __future__ import annotations
 
