@@ -169,7 +169,7 @@ def _schema() -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         database = open_database(f"sqlite:///{folder}/empty.db")
         migrate(database)
-        rows = database.execute_sql("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
+        rows = list(database.execute_sql("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid").fetchall())  # type: ignore[no-untyped-call]
         database.shut_down()
     return [row[0] for row in rows]
 
