@@ -18,7 +18,11 @@ from support.engines import ENGINES, Engines
 from support.power import fail_often
 from support.world import World
 
+from .pressure import black_hole, crowd
+
 _REPORT = Path(__file__).parent / "report.md"
+# Calls after the healing that count.
+_WELL = 8
 _KILLS, _FAILURES, _CHANGES = 40, 1000, 1000
 
 
@@ -80,7 +84,23 @@ def chaos(engines: Engines) -> Iterator[Row]:
         yield Row(f"a random connection cut every 10 to 50 ms during {_CHANGES} changes, PostgreSQL, {what}", seen, exact)
 
 
-_PARTS: tuple[Callable[[Engines], Iterator[Row]], ...] = (power, chaos, kills)
+def pressure(engines: Engines) -> Iterator[Row]:
+    """Nothing comes from the database; too much comes from clients."""
+    hole = black_hole(engines)
+    ends = ", ".join(f"{count} {code}" for code, count in sorted(hole.codes.items()))
+    seen = (
+        f"{ends}; the last call ended {1000 * hole.latest:.0f} ms after its deadline, all threads were free "
+        f"{1000 * hole.threads_free:.0f} ms after it; 32 calls were answered within {hole.recovered:.2f} s of the healing"
+    )
+    holds = hole.latest < 0.1 and hole.recovered < 1 and hole.codes["OK"] == _WELL
+    yield Row("a database that answers nothing: 64 calls with 0.5 s each, then 32 when it is back", seen, holds)
+    full = crowd(engines)
+    ends = ", ".join(f"{count} {code}" for code, count in sorted(full.codes.items()))
+    seen = f"{ends}; the process, clients included, grew by {full.grown:.0f} MiB"
+    yield Row("400 clients over 20 connections, 5 calls each, all at once", seen, set(full.codes) <= {"OK", "OVERLOADED"})
+
+
+_PARTS: tuple[Callable[[Engines], Iterator[Row]], ...] = (power, chaos, pressure, kills)
 
 
 def main() -> int:
