@@ -71,7 +71,6 @@ from .rest.dotenv.members import MembersServicer as DotenvMembers
 from .rest.dotenv.organizations import OrganizationsServicer as DotenvOrganizations
 from .rest.dotenv.users import UsersServicer as DotenvUsers
 from .rpc import interceptors, policy
-from .rpc.admission import Admission, Workers
 from .rpc.api_tokens import ApiTokensServicer
 from .rpc.audit import AuditServicer
 from .rpc.authorization import AuthorizationServicer
@@ -81,6 +80,7 @@ from .rpc.interceptors import ErrorRenderer
 from .rpc.invitations import InvitationsServicer
 from .rpc.members import MembersServicer
 from .rpc.organizations import OrganizationsServicer
+from .rpc.overload import Overload, Workers
 from .rpc.platform_tokens import PlatformTokensServicer
 from .rpc.roles import RolesServicer
 from .rpc.users import UsersServicer
@@ -267,10 +267,10 @@ class Server:
         self.credentials = Credentials(services.store, services.sign_in, self._last_used, verifier)
         self.services = services = replace(services, authorization=services.authorization.presenting(self.credentials))
         self._executor = Workers(threads)
-        self._admission = Admission(self._executor, threads * _QUEUE)
+        self._overload = Overload(self._executor, threads * _QUEUE)
         self._server = grpc.server(
             self._executor,
-            interceptors=[self._admission, Chain(self.interceptors())],
+            interceptors=[self._overload, Chain(self.interceptors())],
             options=(*_OPTIONS, ("grpc.so_reuseport", int(share_port))),
             maximum_concurrent_rpcs=_HARD_BOUND,
         )
@@ -308,7 +308,7 @@ class Server:
         """Refuses new calls, waits up to `grace` seconds for running ones, and closes every connection."""
         self._server.stop(grace).wait()
         self._executor.shutdown(wait=True)
-        self._admission.close()
+        self._overload.close()
         if self._verifier:
             self._verifier.close()
         self._sweeper.close()

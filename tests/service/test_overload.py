@@ -15,7 +15,7 @@ from support.interleave import Background, Before, outcome
 from support.rpc import Refused
 from support.world import World
 
-from tenantry_server.rpc import admission
+from tenantry_server.rpc import overload
 from tenantry_server.store.queries import access
 
 BUSY: tuple[grpc.StatusCode, str, dict[str, str]] = (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", {})
@@ -32,7 +32,7 @@ class Full:
         self._go = threading.Event()
         self._waiting: list[Background] = []
         self._held = Before(world.deployment.database, [access.BY_DIGEST], self._wait)
-        self.most = self.server._admission._most
+        self.most = self.server._overload._most
 
     def _wait(self) -> None:
         assert self._go.wait(60)
@@ -83,7 +83,7 @@ def test_a_busy_server_does_not_look_like_a_dead_one(deploy_own: Callable[..., W
 def test_among_the_others_a_question_about_health_would_get_no_answer(
     deploy_own: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admission, "_HEALTH", "nothing")
+    monkeypatch.setattr(overload, "_HEALTH", "nothing")
     with Full(deploy_own()) as full, pytest.raises(grpc.RpcError) as refused:
         health(full.world)
     assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

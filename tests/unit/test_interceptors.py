@@ -23,7 +23,6 @@ from tenantry_server.domain import call as calls
 from tenantry_server.domain.clock import Clock
 from tenantry_server.domain.errors import LastOwner, MissingCredential, TenantryError
 from tenantry_server.rpc import interceptors
-from tenantry_server.rpc.admission import Refusal
 from tenantry_server.rpc.authentication import Authentication
 from tenantry_server.rpc.interceptor import Interceptor
 from tenantry_server.rpc.interceptors import (
@@ -33,6 +32,7 @@ from tenantry_server.rpc.interceptors import (
     RequestContext,
     Validation,
 )
+from tenantry_server.rpc.overload import Refusal
 from tenantry_server.rpc.source import Source
 from tenantry_server.store.change import Store
 from tenantry_server.store.database import SqliteDatabase

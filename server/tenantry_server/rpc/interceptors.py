@@ -2,7 +2,7 @@
 
 1. RequestContext   the call's id, its log line and its duration; first, so that every failure is recorded with its id
 2. Errors           facts become statuses; what is unforeseen becomes INTERNAL with a fixed text
-3. Refusal          what the server cannot take, which `admission.py` noticed before any thread was given to it
+3. Refusal          what the server cannot take, which `overload.py` noticed before any thread was given to it
 4. Source           where a call that changes nothing is answered from, when there is a replica; see `source.py`
 5. Connection       the worker thread's own database connection: one that died is replaced before it is used, one that an error
                     broke is closed, and nobody waits on it past the call's deadline
@@ -39,9 +39,9 @@ from ..services.credentials import Credentials
 from ..store.change import Store
 from ..store.faults import Fault, classify
 from ..store.transactions import remembered
-from .admission import Refusal
 from .authentication import Authentication, Certificates
 from .interceptor import UNDECODABLE, Guard, Handler, Interceptor
+from .overload import Refusal
 from .policy import MethodPolicy
 from .requests import call_id, metadata_of, note_change
 from .source import Source

@@ -8,14 +8,13 @@ too, so a busy server does not look like a dead one.
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
 import grpc
 
 from ..domain.errors import Overloaded
-from .interceptor import Handler, Interceptor
+from .interceptor import Guard, Handler
 
 _HEALTH = "/grpc.health.v1.Health/"
 _refused: ContextVar[bool] = ContextVar("refused", default=False)
@@ -41,7 +40,7 @@ class Workers(ThreadPoolExecutor):
             self.calls += step
 
 
-class Admission(grpc.ServerInterceptor):
+class Overload(grpc.ServerInterceptor):
     """Sends what the workers cannot take, and health, to a thread of its own. Outermost; it runs on the accepting thread."""
 
     def __init__(self, workers: Workers, most: int) -> None:
@@ -82,14 +81,12 @@ class Admission(grpc.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(act, decode, handler.response_serializer)
 
 
-class Refusal(Interceptor):
+class Refusal(Guard):
     """Refuses what was sent away, where it is logged and told like any other refusal."""
 
-    @contextmanager
-    def around(self, method: str, request: Any, context: grpc.ServicerContext) -> Any:
+    def before(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
         if _refused.get():
             raise Overloaded
-        yield
 
 
 def _unread(data: bytes) -> bytes:
