@@ -80,6 +80,14 @@ drift: $(VENV)/.dev ## Check that the generated files are what the protos and ga
 test: $(VENV)/.dev ## Run all tests, on SQLite and PostgreSQL (FILTER=… for some of them)
 	pytest -c tests/pytest.ini -n auto $(if $(FILTER),-k "$(FILTER)")
 
+.PHONY: test-ha
+test-ha: $(VENV)/.dev ## Run the long tests under faults; writes tests/ha/report.md
+	cd tests && PYTHONWARNINGS=ignore python -m ha $(HA)
+
+.PHONY: pgbouncer
+pgbouncer: ## Install PgBouncer from Debian, as root, for the tests that need it; without it they are skipped
+	apt-get install -y --no-install-recommends pgbouncer
+
 $(VENV)/peers/.done: tests/benchmarks/requirements.txt | $(BIN)/python
 	$(PYTHON) -m venv $(VENV)/peers
 	$(VENV)/peers/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r $<

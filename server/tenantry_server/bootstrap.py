@@ -1,7 +1,6 @@
 """The composition root: settings become a wired server. The only module that imports every layer."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
@@ -85,6 +84,7 @@ from .rpc.interceptors import ErrorRenderer
 from .rpc.invitations import InvitationsServicer
 from .rpc.members import MembersServicer
 from .rpc.organizations import OrganizationsServicer
+from .rpc.overload import Overload, Workers
 from .rpc.platform_tokens import PlatformTokensServicer
 from .rpc.rate_limits import LimitsServicer
 from .rpc.roles import RolesServicer
@@ -97,13 +97,15 @@ from .services.meter import Meter
 from .services.permission_lists import PermissionLists
 from .services.rate_limiter import RateLimiter
 from .store.database import SqliteDatabase
+from .sweeper import Sweeper
 from .wiring import Services as Services
 from .wiring import wire as wire
 
 # What a server process does at once: SQLite runs one statement at a time anyway.
 _SQLITE_THREADS, _THREADS = 4, 8
-# Calls beyond this many times the threads are refused with RESOURCE_EXHAUSTED instead of queueing without end.
-_QUEUE = 8
+# Calls beyond this many times the threads are refused with RESOURCE_EXHAUSTED instead of queueing without end; beyond the
+# second bound, gRPC does so itself, without a reason.
+_QUEUE, _HARD_BOUND = 8, 1024
 
 _OPTIONS = (
     ("grpc.max_concurrent_streams", 1024),
@@ -276,6 +278,7 @@ class Server:
         threads = _SQLITE_THREADS if isinstance(services.store.database, SqliteDatabase) else _THREADS
         self._verifier = verifier
         self._last_used = LastUsed(services.store.database)
+        self._sweeper = Sweeper(services.store)
         self.credentials = Credentials(services.store, services.sign_in, self._last_used, verifier)
         limiter = RateLimiter(services.store, services.rate_limits.limits.rates, counter or MemoryCounter())
         self._meter = Meter(services.store)
@@ -285,12 +288,13 @@ class Server:
             authorization=services.authorization.presenting(self.credentials),
             rate_limits=services.rate_limits.counting(limiter),
         )
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="call")
+        self._executor = Workers(threads)
+        self._overload = Overload(self._executor, threads * _QUEUE)
         self._server = grpc.server(
             self._executor,
-            interceptors=[Chain(self.interceptors())],
+            interceptors=[self._overload, Chain(self.interceptors())],
             options=(*_OPTIONS, ("grpc.so_reuseport", int(share_port))),
-            maximum_concurrent_rpcs=threads * _QUEUE,
+            maximum_concurrent_rpcs=_HARD_BOUND,
         )
         for _, register, make in _SERVICERS:
             register(make(services), self._server)
@@ -313,6 +317,7 @@ class Server:
         """Accepts calls, and says so."""
         self._last_used.start()
         self._meter.start()
+        self._sweeper.start()
         if self._verifier:
             self._verifier.start()
         self._server.start()
@@ -326,8 +331,10 @@ class Server:
         """Refuses new calls, waits up to `grace` seconds for running ones, and closes every connection."""
         self._server.stop(grace).wait()
         self._executor.shutdown(wait=True)
+        self._overload.close()
         if self._verifier:
             self._verifier.close()
+        self._sweeper.close()
         self._last_used.close()
         self._meter.close()
         self.services.store.database.shut_down()

@@ -5,11 +5,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import click
 
 from . import config, demo, logs, processes
+from .backups import BackupError, backup, restore
 from .bootstrap import Services, wire
 from .config import ConfigError, Settings, load_catalog
 from .domain import call as calls
@@ -21,11 +23,12 @@ from .gateway import GatewayError
 from .processes import ProcessError
 from .rpc.policy import PolicyError
 from .services.resealing import reseal
+from .services.retention import Retention
 from .store.database import Database, DatabaseFailure, open_database
 from .store.invariants import breaches
-from .store.schema import SchemaError, ensure_current, migrate
+from .store.schema import SchemaError, ensure_current, migrate, plan
 
-_REFUSALS = (ConfigError, TenantryError, SchemaError, ProcessError, GatewayError, PolicyError)
+_REFUSALS = (BackupError, ConfigError, TenantryError, SchemaError, ProcessError, GatewayError, PolicyError)
 
 _SETTINGS_HELP = "\b\nSettings, from the environment:\n" + "\n".join(
     f"  {config.PREFIX + variable.name:<40}{variable.meaning}{f' ({variable.default})' if variable.default else ''}"
@@ -61,7 +64,7 @@ class _Environment:
 
     def database(self) -> Database:
         try:
-            return open_database(self.settings.database_url)
+            return open_database(self.settings.database_url, prepare=self.settings.database_prepare)
         except ValueError as error:
             raise ConfigError(f"{config.PREFIX}DATABASE_URL {error}") from None
         except OSError as error:
@@ -146,11 +149,23 @@ def gateway(environment: _Environment) -> None:
 
 
 @main.command("migrate")
+@click.option("--plan", "only_plan", is_flag=True, help="Say what would be done, and do nothing.")
 @pass_environment
-def migrate_command(environment: _Environment) -> None:
+def migrate_command(environment: _Environment, only_plan: bool) -> None:
     """Bring the database's schema to this version."""
-    applied = migrate(environment.database())
-    click.echo(f"Applied: {', '.join(applied)}." if applied else "The schema is current.")
+    if not only_plan:
+        applied = migrate(environment.database())
+        click.echo(f"Applied: {', '.join(applied)}." if applied else "The schema is current.")
+        return
+    for step in (steps := plan(environment.database())):
+        click.echo(f"{step.name}: {step.purpose}")
+        click.echo(
+            "  An earlier version can go on serving." if step.only_adds else "  No earlier version can serve from then on."
+        )
+        for statement in step.statements:
+            click.echo(f"    {statement};")
+    if not steps:
+        click.echo("The schema is current.")
 
 
 @main.command()
@@ -166,6 +181,39 @@ def doctor(environment: _Environment, context: click.Context) -> None:
     if found:
         context.exit(1)
     click.echo("All invariants hold.")
+
+
+@main.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@pass_environment
+def backup_command(environment: _Environment, file: Path) -> None:
+    """Write a copy of everything to FILE, while the server goes on."""
+    database = environment.database()
+    ensure_current(database)
+    backup(database, environment.settings.database_url, file)
+    click.echo(f"{file} has all there is.")
+
+
+@main.command("restore")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.pass_context
+@pass_environment
+def restore_command(environment: _Environment, context: click.Context, file: Path) -> None:
+    """Put a copy from FILE into an empty database, bring it to this version, and check every invariant."""
+    restore(environment.database(), environment.settings.database_url, file)
+    migrate(environment.database())
+    context.invoke(doctor)
+
+
+@main.command()
+@pass_environment
+def sweep(environment: _Environment) -> None:
+    """Remove now what the server removes in the background: purged organizations, forgotten answers, what has expired."""
+    removed = Retention(environment.services().store).sweep()
+    click.echo(
+        f"Removed: {removed.organizations} organizations, {removed.answers} kept answers, "
+        f"{removed.secrets} former secrets, {removed.invitations} expired invitations."
+    )
 
 
 def _name(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

@@ -36,6 +36,8 @@ class Settings:
     """Everything that an operator sets. URLs of databases may hold a password, so they stay out of `repr`."""
 
     database_url: str
+    database_prepare: bool
+    replica_url: str
     data_dir: Path
     http_address: str
     grpc_address: str
@@ -156,6 +158,12 @@ def _networks(text: str) -> tuple[Network, ...]:
         raise ValueError("must be addresses or networks, separated by commas") from None
 
 
+def _flag(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ValueError("must be yes or no")
+    return text == "yes"
+
+
 def _words(text: str) -> tuple[str, ...]:
     words = tuple(word.strip() for word in text.split(","))
     if not all(re.fullmatch(r"\S{1,100}", word) for word in words) or len(set(words)) != len(words):
@@ -165,6 +173,8 @@ def _words(text: str) -> tuple[str, ...]:
 
 VARIABLES = (
     Variable("DATABASE_URL", "", "SQLite or PostgreSQL, by URL; default: a SQLite file in the data folder", str),
+    Variable("DATABASE_PREPARE", "yes", "whether PostgreSQL keeps statements prepared; no: behind an old PgBouncer", _flag),
+    Variable("REPLICA_URL", "", "a replica of the PostgreSQL database, by URL, that answers reads", str),
     Variable("DATA_DIR", ".data", "folder of the SQLite file and of demo.json", Path),
     Variable("HTTP_ADDRESS", "127.0.0.1:8080", "where the gateway listens: REST, gRPC and gRPC-Web", _address),
     Variable("GRPC_ADDRESS", "127.0.0.1:50051", "where the server listens: gRPC", _address),
@@ -228,6 +238,8 @@ def load(environment: Mapping[str, str]) -> Settings:
     data_dir = values["DATA_DIR"]
     return Settings(
         database_url=values["DATABASE_URL"] or f"sqlite:///{data_dir / 'tenantry.db'}",
+        database_prepare=values["DATABASE_PREPARE"],
+        replica_url=values["REPLICA_URL"],
         data_dir=data_dir,
         http_address=values["HTTP_ADDRESS"],
         grpc_address=values["GRPC_ADDRESS"],

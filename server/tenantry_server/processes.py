@@ -23,13 +23,14 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from . import ports
 from .bootstrap import Server, wire
 from .children import spawn
-from .config import Settings, load_catalog
+from .config import ConfigError, Settings, load_catalog
 from .domain.permissions import Catalog
 from .domain.rates import Rates
 from .gateway import Gateway
 from .oidc.verifier import Verifier
 from .services.counters import SharedCounter
-from .store.database import open_database
+from .store.database import Database, open_database
+from .store.replicas import open_replicated
 from .tls import TlsError, Transport, Upstream, open_channel
 
 log = structlog.get_logger("tenantry.processes")
@@ -52,7 +53,7 @@ def serve(settings: Settings, *, share_port: bool = False) -> None:
         _ensure_free(*ports.of_server(settings))
     catalog = load_catalog(settings.permissions_file)
     transport = _transport(settings, catalog)
-    services = wire(open_database(settings.database_url), catalog, settings.limits)
+    services = wire(_database(settings), catalog, settings.limits)
     verifier = Verifier(settings.oidc_issuers, services.store.clock) if settings.oidc_issuers else None
     address = settings.grpc_address
     try:
@@ -152,6 +153,16 @@ def wait_until_serving(address: str, alive: Callable[[], bool], upstream: Upstre
                     return
             time.sleep(0.05)
     raise ProcessError("the server did not start; its log says why")
+
+
+def _database(settings: Settings) -> Database:
+    """The database, with its replica if it has one. Raises ConfigError."""
+    if not settings.replica_url:
+        return open_database(settings.database_url, prepare=settings.database_prepare)
+    try:
+        return open_replicated(settings.database_url, settings.replica_url, prepare=settings.database_prepare)
+    except ValueError:
+        raise ConfigError("TENANTRY_REPLICA_URL and TENANTRY_DATABASE_URL must both be postgresql://…") from None
 
 
 def _transport(settings: Settings, catalog: Catalog) -> Transport | None:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from support.gateway import eventually
 from support.http import Http
+from support.ports import free_port
 from support.world import World
 
 _SCRIPT = Path(sys.executable).with_name("tenantry")
@@ -26,12 +25,8 @@ _LIMITS = ("RATE_LIMIT", "RATE_LIMIT_PRINCIPAL", "RATE_LIMIT_ADDRESS")
 
 
 def free_address() -> str:
-    """An address with a port that nobody has, below those that outgoing connections take (ip_local_port_range)."""
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return f"127.0.0.1:{port}"
+    """An address with a port that nobody has."""
+    return f"127.0.0.1:{free_port()}"
 
 
 @dataclass(frozen=True)

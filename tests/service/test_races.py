@@ -26,7 +26,7 @@ def _patiently(scene: Scene) -> list[Callable[[], object]]:
                 try:
                     return do()
                 except Refused as refusal:
-                    if refusal.message != "Concurrent RPC limit exceeded!":
+                    if refusal.reason != "OVERLOADED":
                         raise
 
         return act

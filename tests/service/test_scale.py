@@ -19,6 +19,7 @@ from tenantry_server.domain.call import Call
 from tenantry_server.services.service import Service
 from tenantry_server.store.models import Membership
 from tenantry_server.store.people import User
+from tenantry_server.store.queries import retention as statements_of_retention
 from tenantry_server.store.statements import Slot, Statement
 
 pytestmark = pytest.mark.slow
@@ -60,6 +61,15 @@ GROWING = {
     "api_tokens.DELETE": "takes with a token what every organization that keeps it out has noted",
     "api_tokens.KEPT_OUT_BEYOND": "goes through the organizations that keep a token out",
     "platform.BUMP": "changes a table of one row",
+    **dict.fromkeys(("retention.TAKE_LEASE", "retention.END_LEASE"), "changes a table of one row"),
+    **dict.fromkeys(
+        (f"retention.OF_ORGANIZATION {table}" for table in statements_of_retention.OF_ORGANIZATION),
+        "removes a batch of five hundred, once nothing points at it",
+    ),
+    "retention.ANSWERS": "removes a batch of five hundred",
+    "retention.EXPIRED_INVITATIONS": "removes a batch of five hundred",
+    "retention.SECRETS": "goes through the secrets that are about to end",
+    "retention.END": "removes an organization, once nothing points at it",
     "users.IDENTITIES": "sorts the few identities of each user",
     **dict.fromkeys(
         ("erasure.OWN_CHANGES", "erasure.ERASURE", "erasure.FORGET_OWN_CHANGES"),
@@ -110,6 +120,7 @@ def _values(large: Bulk) -> dict[str, Any]:
         "address": "m500@example.com",
         "text": "m500@example.com",
         "minute_ago": now,
+        **dict.fromkeys(("holder", "until", "slug"), "x"),
         "hint": "tnt_usr_abcd",
         "email_verified": False,
         **dict.fromkeys(("changes", "instead", "answer"), "x"),
@@ -160,6 +171,8 @@ def _differently(name: str, large: Bulk) -> dict[str, Any]:
         by_kind = {"user": ("user_id",), "api_token": ("token_id",), "secret": ("digest",), "identity": ("issuer", "subject")}
         columns = (*by_kind[name.split()[1]], "organization_id")
         return {"asked": [tuple(values[column] for column in columns)]}
+    if name.startswith("retention"):
+        return {"before": 0}
     return {"state": "active" if name.startswith(("organizations", "users")) else "cancelled"}
 
 

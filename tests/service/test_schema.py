@@ -209,3 +209,8 @@ def test_a_server_does_not_start_on_a_schema_that_is_ahead(migrated: Any) -> Non
     _rows(migrated, f"INSERT INTO {_HISTORY} (name, applied) VALUES ('9999_future', '2030-01-01') RETURNING 1")
     with pytest.raises(SchemaError, match=r"^the database is newer than this version: 9999_future$"):
         _wire(migrated)
+
+
+def test_a_server_starts_on_a_schema_to_which_a_later_version_only_added(migrated: Any) -> None:
+    _rows(migrated, f"INSERT INTO {_HISTORY} (name, applied) VALUES ('9999_expand_future', '2030-01-01') RETURNING 1")
+    _wire(migrated)

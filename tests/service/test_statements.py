@@ -197,11 +197,13 @@ ACROSS = {
     "erasure.FORMER_HOLDERS": "whose an address was",
     "erasure.EVENTS": "what is kept of a user, to be removed",
     "erasure.INVITATIONS": "what is kept of a user, to be removed",
+    "retention.DUE": "organizations whose purge is due",
+    "retention.WALK": "invitations that are expired, wherever they are",
 }
 _NAMED = {
     "SELECT": re.compile(r'WHERE .*"(?:organization_id|t1"\."id)" = '),
     "UPDATE": re.compile(r'WHERE .*"(?:organization_id|organizations"\."id)" = '),
-    "DELETE": re.compile(r'WHERE .*"organization_id" = '),
+    "DELETE": re.compile(r'WHERE .*"(?:organization_id|organizations"\."id)" = '),
     "INSERT": re.compile(r'INSERT INTO "\w+" \((?:"\w+", )*"organization_id"|INSERT INTO "organizations" \("id"'),
 }
 

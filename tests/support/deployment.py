@@ -12,7 +12,7 @@ from typing import Any
 
 import grpc
 
-from tenantry_server import bootstrap, logs
+from tenantry_server import bootstrap, logs, sweeper
 from tenantry_server.bootstrap import Server, Services
 from tenantry_server.config import load_catalog
 from tenantry_server.services import last_used, meter
@@ -32,6 +32,8 @@ LIMITS.secret_keys.add()
 # When tokens were last used, and how often organizations call, is written when a test says so, or it would come between what
 # another test counts.
 last_used._PERIOD = meter._PERIOD = 3600.0
+# Neither does anything vanish before a test says so.
+sweeper._PERIOD = 7200.0
 
 
 @dataclass
@@ -64,13 +66,14 @@ def deploy(
     limits: Limits = LIMITS,
     make: Callable[..., Server] = Server,
     prepare: Callable[[Services], Any] | None = None,
+    open_url: Callable[[str], Database] = open_database,
     open_channel: Callable[[str], grpc.Channel] = grpc.insecure_channel,
 ) -> Deployment:
     """Migrates a fresh database and serves it. `make` may build a weakened server, for negative controls, or one that speaks
     TLS, to which `open_channel` makes the channel.
     """
     logs.configure(logging.CRITICAL)
-    database = open_database(url)
+    database = open_url(url)
     migrate(database)
     clock = MovableClock()
     services = bootstrap.wire(database, CATALOG, limits, clock)

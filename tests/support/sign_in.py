@@ -29,7 +29,6 @@ from .world import Person, World, fresh
 
 ISSUER = "https://login.example"
 _NUMBERS = itertools.count(1)
-_FULL = "Concurrent RPC limit exceeded!"
 
 
 class FakeVerifier(Verifier):
@@ -132,7 +131,7 @@ def patiently(act: Callable[[], Any]) -> Callable[[], Any]:
             try:
                 return act()
             except Refused as refusal:
-                if refusal.message != _FULL:
+                if refusal.reason != "OVERLOADED":
                     raise
                 time.sleep(0.01)
 

@@ -21,7 +21,8 @@ _EDGE = {"domain", "services", "wire", "grpc", "google"}
 # What each layer may import beside itself and the standard library: other layers, and distributions.
 ALLOWED = {
     "domain": set(),
-    "store": {"domain", "peewee", "playhouse", "psycopg"},
+    # Migrations are read as files, outside the package, so they name what they need in full.
+    "store": {"domain", "peewee", "playhouse", "psycopg", "tenantry_server.store.expanding"},
     "oidc": {"domain", "jwt", "cryptography", "structlog"},
     "services": {"domain", "store", "oidc", "email_validator"},
     "rpc": {*_EDGE, "tenantry.policy", "tenantry.v1"},
@@ -32,13 +33,15 @@ ALLOWED = {
     "wire": {"domain", "google"},
     "config": {"domain", "oidc", "services", "yaml"},
     "logs": {"structlog"},
+    "backups": {"store"},
     "children": set(),
     "tls": {"domain", "grpc", "cryptography", "structlog"},
     "ports": {"config", "tls"},
     "gateway": {"children", "gateway_tls", "tls", "yaml"},
     "gateway_tls": {"tls"},
+    "sweeper": {"domain", "services", "store", "structlog"},
     "bootstrap": {
-        *{"domain", "store", "oidc", "tls", "services", "wiring", "rpc", "envoy"},
+        *{"domain", "store", "oidc", "sweeper", "tls", "services", "wiring", "rpc", "envoy"},
         *{"rest.authzen", "rest.daytona", "rest.dotenv"},
         *{"tenantry", "grpc", "grpc_health"},
     },
@@ -49,7 +52,7 @@ ALLOWED = {
         *{"grpc", "grpc_health", "structlog"},
     },
     "cli": {
-        *{"bootstrap", "config", "demo", "domain", "gateway", "logs", "processes", "services", "store", "click"},
+        *{"backups", "bootstrap", "config", "demo", "domain", "gateway", "logs", "processes", "services", "store", "click"},
         "rpc.policy",  # the error of a wrong declaration, which stops the server from starting
     },
     "__main__": {"cli"},
@@ -61,6 +64,8 @@ EXCEPTIONS = {
     # Reads who calls in the same statement as what they may do, before any service is there, and knows the errors of a
     # connection that broke; logs every call.
     "rpc.interceptors": {"store", "peewee", "structlog"},
+    # Sends calls to one of two databases, inside of which services know of one.
+    "rpc.source": {"store"},
     # Checks the rules that requests declare.
     "rpc.validation": {"protovalidate"},
     # Counts in Redis, and says so when it cannot.

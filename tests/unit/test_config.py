@@ -36,6 +36,8 @@ LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1"))
 # Every variable: where it ends up, its default, a good value and what that means, and bad values.
 CASES: dict[str, tuple[Read, Any, str, Any, list[str]]] = {
     "DATABASE_URL": (lambda s: s.database_url, "sqlite:///.data/tenantry.db", "sqlite:////x.db", "sqlite:////x.db", []),
+    "DATABASE_PREPARE": (lambda s: s.database_prepare, True, "no", False, ["No", "true", "0", "off"]),
+    "REPLICA_URL": (lambda s: s.replica_url, "", "postgresql://replica/x", "postgresql://replica/x", []),
     "DATA_DIR": (lambda s: s.data_dir, Path(".data"), "/var/lib/tenantry", Path("/var/lib/tenantry"), []),
     "HTTP_ADDRESS": (
         *(lambda s: s.http_address, "127.0.0.1:8080", "[::1]:80", "[::1]:80"),

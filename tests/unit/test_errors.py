@@ -185,6 +185,7 @@ def test_a_fact_has_a_status_and_a_body_in_dotenvs_dialect(fact: type[TenantryEr
         (errors.EtagMismatch, grpc.StatusCode.ABORTED, "409", "409"),
         (errors.LimitExceeded, grpc.StatusCode.RESOURCE_EXHAUSTED, "403", "422"),
         (errors.RateLimited, grpc.StatusCode.RESOURCE_EXHAUSTED, "429", "429"),
+        (errors.Overloaded, grpc.StatusCode.RESOURCE_EXHAUSTED, "503", "503"),
         (errors.DatabaseUnavailable, grpc.StatusCode.UNAVAILABLE, "503", "503"),
         (errors.DeadlineExceeded, grpc.StatusCode.DEADLINE_EXCEEDED, "504", "504"),
     ],

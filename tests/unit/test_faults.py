@@ -32,6 +32,7 @@ _POSTGRESQL = [
     (states.LockNotAvailable, Fault.TIMEOUT),
     (states.StatementCompletionUnknown, Fault.AMBIGUOUS),
     (states.ReadOnlySqlTransaction, Fault.LOST),
+    (states.IdleInTransactionSessionTimeout, Fault.LOST),
     (states.TooManyConnections, Fault.LOST),
     (states.AdminShutdown, Fault.LOST),
     (states.CrashShutdown, Fault.LOST),

@@ -34,6 +34,8 @@ from tenantry_server.rpc.interceptors import (
     RequestContext,
     Validation,
 )
+from tenantry_server.rpc.overload import Refusal
+from tenantry_server.rpc.source import Source
 from tenantry_server.services.counters import MemoryCounter
 from tenantry_server.services.meter import Meter
 from tenantry_server.services.rate_limiter import RateLimiter
@@ -42,7 +44,18 @@ from tenantry_server.store.database import SqliteDatabase
 
 STREAMS = ["UnaryStream", "StreamStream"]
 GOOD_ID = "request-0123456789"
-ORDER = [RequestContext, Errors, Connection, Strangers, Authentication, Admission, Authorization, Validation]
+ORDER = [
+    RequestContext,
+    Errors,
+    Refusal,
+    Source,
+    Connection,
+    Strangers,
+    Authentication,
+    Admission,
+    Authorization,
+    Validation,
+]
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,7 @@
     ├─ Aborted                                EtagMismatch  Conflict
     ├─ LimitExceeded
     ├─ RateLimited
+    ├─ Overloaded
     ├─ Unavailable                            DatabaseUnavailable  OutcomeUnknown  IdentityProviderUnavailable
     │                                         RevisionNotReached
     └─ DeadlineExceeded
@@ -299,6 +300,12 @@ class RateLimited(TenantryError):
     def seconds(self) -> int:
         """Until when to wait."""
         return int(self.metadata["retry_after"])
+
+
+class Overloaded(TenantryError):
+    """More calls than the server can take."""
+
+    text = "the server is busy; safe to repeat"
 
 
 class Unavailable(TenantryError):

@@ -2,12 +2,15 @@
 
 1. RequestContext   the call's id, its log line and its duration; first, so that every failure is recorded with its id
 2. Errors           facts become statuses; what is unforeseen becomes INTERNAL with a fixed text
-3. Connection       the worker thread's own database connection: closed after an error that broke it
-4. Strangers        calls of which nobody knows who makes them count against the address that they come from
-5. Authentication   the bearer credential becomes a principal, and its access to the request's organization, in one query
-6. Admission        every other call counts against the rate limit, and the metered usage, of an organization or a principal
-7. Authorization    the method's declared policy against that access; before validation (AIP-211)
-8. Validation       the request's declared rules, all violations at once
+3. Refusal          what the server cannot take, which `overload.py` noticed before any thread was given to it
+4. Source           where a call that changes nothing is answered from, when there is a replica; see `source.py`
+5. Connection       the worker thread's own database connection: one that died is replaced before it is used, one that an error
+                    broke is closed, and nobody waits on it past the call's deadline
+6. Strangers        calls of which nobody knows who makes them count against the address that they come from
+7. Authentication   the bearer credential becomes a principal, and its access to the request's organization, in one query
+8. Admission        every other call counts against the rate limit, and the metered usage, of an organization or a principal
+9. Authorization    the method's declared policy against that access; before validation (AIP-211)
+10. Validation      the request's declared rules, all violations at once
 
 Each wraps the behaviour, so that its work is done on the worker thread and not on the one that accepts calls, and covers
 streams while they are iterated.
@@ -41,8 +44,10 @@ from ..store.transactions import remembered
 from .admission import Admission, Limiting, Strangers
 from .authentication import Authentication, Certificates
 from .interceptor import UNDECODABLE, Guard, Handler, Interceptor
+from .overload import Refusal
 from .policy import MethodPolicy
 from .requests import call_id, metadata_of, note_change
+from .source import Source
 from .status import internal, status_of
 from .validation import ensure_valid
 
@@ -147,7 +152,8 @@ class Connection(Interceptor):
     @contextmanager
     def around(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[None]:
         try:
-            yield
+            with self._database.serving(calls.current.get().deadline):
+                yield
         except peewee.PeeweeException as error:
             if classify(error) is Fault.LOST:
                 self._database.drop_connection()
@@ -209,6 +215,8 @@ def chain(
     return (
         RequestContext(policies),
         Errors(renderers),
+        Refusal(),
+        Source(policies, store),
         Connection(store),
         Strangers(policies, limiting),
         Authentication(policies, credentials, certificates),

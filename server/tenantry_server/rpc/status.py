@@ -24,6 +24,7 @@ _CODES: dict[type[TenantryError], grpc.StatusCode] = {
     errors.Aborted: grpc.StatusCode.ABORTED,
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.RateLimited: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
@@ -72,7 +73,7 @@ def _details(error: TenantryError) -> list[Message]:
             excess = details_pb2.QuotaFailure.Violation(subject=error.metadata["rate_limit"], description=error.message)
             retry = details_pb2.RetryInfo(retry_delay=Duration(seconds=error.seconds))
             return [details_pb2.QuotaFailure(violations=[excess]), retry]
-        case errors.Conflict() | errors.Unavailable():
+        case errors.Conflict() | errors.Overloaded() | errors.Unavailable():
             return [details_pb2.RetryInfo(retry_delay=Duration(seconds=1))]
     return []
 

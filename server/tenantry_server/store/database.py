@@ -21,6 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ..domain.errors import DeadlineExceeded
 from .faults import Fault, classify
+from .guard import Adapter, Guard, is_dead
 from .prepared import Prepared, Result
 from .statements import Statement
 
@@ -50,10 +51,18 @@ _POSTGRES_PARAMETERS: dict[str, Any] = {
     "prepare_threshold": None,
 }
 
+# What a transaction may wait for a lock or a statement, beyond what its call has left, in milliseconds; and the server for
+# the next statement, so that a process that is cut off from it holds no lock for long.
+_LIMITS = {"lock_timeout": 0, "statement_timeout": 0, "idle_in_transaction_session_timeout": 5000}
+
+# How long a read waits before it is tried again on another connection, in seconds.
+_READ_PAUSES = (0.0, 0.02, 0.1)
+
 # How long a process waits for another that migrates the same file, in seconds.
 _LONGEST_MIGRATION = 3600.0
 # The number that processes on PostgreSQL agree on.
 _MIGRATION_LOCK = 7_361_746_238
+_MIGRATION_PAUSE, _MIGRATION_LOCK_TIMEOUT = 0.05, "200ms"
 
 
 class _Thread(threading.local):
@@ -83,6 +92,10 @@ class Database(peewee.Database):
         finally:
             self._thread.deadline = None
 
+    def serving(self, deadline: float) -> AbstractContextManager[Any]:
+        """Held while a call is answered: its connection works when it begins, and nobody waits for it past the deadline."""
+        return nullcontext()
+
     def migrating(self) -> AbstractContextManager[Any]:
         """Held by the one process that changes the schema."""
         raise NotImplementedError
@@ -95,10 +108,22 @@ class Database(peewee.Database):
         except peewee.PeeweeException as error:
             if self._thread.deadline is not None or classify(error) is not Fault.LOST:
                 raise
-            self.drop_connection()
-            rows = self._fetch(text, parameters)
+            rows = self._fetch_again(text, parameters, error)
         make = statement.make
         return [make(row) for row in rows]
+
+    def _fetch_again(self, text: str, parameters: list[Any], error: peewee.PeeweeException) -> list[Any]:
+        """A few more tries, with new connections; raises the last error when they are lost, too."""
+        for pause in _READ_PAUSES:
+            self.drop_connection()
+            time.sleep(pause)
+            try:
+                return self._fetch(text, parameters)
+            except peewee.PeeweeException as another:
+                if classify(another) is not Fault.LOST:
+                    raise
+                error = another
+        raise error
 
     def _fetch(self, text: str, parameters: list[Any]) -> list[Any]:
         with self.reading():
@@ -194,11 +219,35 @@ class SqliteDatabase(Database, peewee.SqliteDatabase):
 class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
     """PostgreSQL through psycopg 3; statements are prepared on each connection."""
 
-    def __init__(self, url: str) -> None:
+    psycopg3_adapter = Adapter
+
+    def __init__(self, url: str, *, prepare: bool = True) -> None:
+        self.guard = Guard()
+        self._prepares = prepare
         super().__init__(url, **_POSTGRES_PARAMETERS)
+        # Peewee holds a lock while it connects, so that one who cannot would hold up all; but a connection is its thread's.
+        self._lock = nullcontext()
+
+    @contextmanager
+    def serving(self, deadline: float) -> Iterator[None]:
+        connection = None if self.is_closed() else self.connection()
+        if connection is not None and is_dead(connection):
+            self.drop_connection()
+            connection = None
+        with self.guard.until(deadline, connection):
+            yield
+
+    @contextmanager
+    def writing(self, deadline: float) -> Iterator[None]:
+        with self.serving(deadline), super().writing(deadline):
+            yield
+
+    def _close(self, connection: Any) -> None:
+        self.guard.closing()
+        super()._close(connection)
 
     def executed(self, text: str, parameters: list[Any]) -> Result:
-        if self.query_hooks:
+        if self.query_hooks or not self._prepares:
             return super().executed(text, parameters)
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
             return self._prepared().execute(text, parameters)
@@ -212,20 +261,26 @@ class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
 
     @contextmanager
     def migrating(self) -> Iterator[None]:
-        self.execute_sql("SELECT pg_advisory_lock(%s)", (_MIGRATION_LOCK,))
+        # Who waited inside a statement would keep an index from being built while others write.
+        while not self.execute_sql("SELECT pg_try_advisory_lock(%s)", (_MIGRATION_LOCK,)).fetchone()[0]:
+            time.sleep(_MIGRATION_PAUSE)
+        # Who waits for a table makes all wait who come after: rather give up soon, and ask again.
+        self.execute_sql(f"SET lock_timeout = '{_MIGRATION_LOCK_TIMEOUT}'")
         try:
             yield
         finally:
+            self.execute_sql("RESET lock_timeout")
             self.execute_sql("SELECT pg_advisory_unlock(%s)", (_MIGRATION_LOCK,))
 
     def begin(self) -> None:
         if self._thread.deadline is None:
             super().begin()
             return
-        # Who waits for a lock waits until the call's deadline; unlike a statement, a commit is never cut short by it.
+        # The server gives up at the call's deadline, too; a commit is never cut short by any of these.
         left = max(1, int((self._thread.deadline - time.monotonic()) * 1000))
+        limits = "; ".join(f"SET LOCAL {name} = {left + more}" for name, more in _LIMITS.items())
         with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
-            self._prepared().command(b"BEGIN; SET LOCAL lock_timeout = %d" % left)
+            self._prepared().command(f"BEGIN; {limits}".encode())
 
     def commit(self) -> None:
         self._end(b"COMMIT")
@@ -240,8 +295,9 @@ class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
             self._prepared().command(command)
 
 
-def open_database(url: str) -> Database:
-    """The database of a URL: `sqlite:///relative/file`, `sqlite:////absolute/file` or `postgresql://…`.
+def open_database(url: str, *, prepare: bool = True) -> Database:
+    """The database of a URL: `sqlite:///relative/file`, `sqlite:////absolute/file` or `postgresql://…`. `prepare`: whether
+    PostgreSQL is to keep statements prepared.
 
     Nothing is connected yet. Raises ValueError, without the URL's password, when the URL is neither.
     """
@@ -250,9 +306,15 @@ def open_database(url: str) -> Database:
         path = Path(unquote(parts.path[1:]))
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return SqliteDatabase(path)
-    if parts.scheme in ("postgresql", "postgres"):
-        return PostgresDatabase("postgresql" + url[len(parts.scheme) :])
-    raise ValueError(_WRONG_URL)
+    return PostgresDatabase(postgresql(url), prepare=prepare)
+
+
+def postgresql(url: str) -> str:
+    """A URL of PostgreSQL as the driver wants it. Raises ValueError for any other."""
+    parts = _parts(url)
+    if parts.scheme not in ("postgresql", "postgres"):
+        raise ValueError(_WRONG_URL)
+    return "postgresql" + url[len(parts.scheme) :]
 
 
 def _parts(url: str) -> SplitResult:

@@ -27,6 +27,7 @@ _STATES = {
     "40P01": Fault.RETRY,  # deadlock
     "40003": Fault.AMBIGUOUS,  # statement completion unknown
     "25006": Fault.LOST,  # read-only: a demoted primary
+    "25P03": Fault.LOST,  # idle in a transaction for too long
     "53300": Fault.LOST,  # too many connections
     "57P01": Fault.LOST,  # admin shutdown
     "57P02": Fault.LOST,  # crash shutdown

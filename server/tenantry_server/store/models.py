@@ -48,6 +48,9 @@ class Organization(Model):
 
 
 Organization.add_index(Organization.index(Organization.creator_user_id, name="organizations_creator"))
+Organization.add_index(
+    Organization.index(Organization.purge_time, where=Organization.state == SQL("'deleted'"), name="organizations_purge")
+)
 
 
 class OrganizationSlug(Model):
@@ -297,6 +300,18 @@ class ServerKey(Model):
         table_name = "server_keys"
 
 
+class Lease(Model):
+    """Which process does what one alone should do, and until when."""
+
+    name = TextField(primary_key=True)
+    holder = TextField()
+    expire_time = BigIntegerField()
+
+    class Meta:
+        table_name = "leases"
+
+
+# What is pointed at stands before what points at it.
 TABLES = (
     User,
     Identity,
@@ -316,4 +331,5 @@ TABLES = (
     MeteredUsage,
     RequestRecord,
     ServerKey,
+    Lease,
 )

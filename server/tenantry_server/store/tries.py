@@ -85,6 +85,8 @@ def _once(database: Database, deadline: float, work: Callable[[], T]) -> T:
             _clean(database, broken=fault in (Fault.LOST, Fault.AMBIGUOUS))
             if fault is Fault.AMBIGUOUS or (committing and fault is Fault.LOST):
                 raise _CommitFailed from error
+            if fault is Fault.LOST and time.monotonic() >= deadline:  # it was cut because of that
+                raise DeadlineExceeded from error
             raise
 
 

@@ -28,6 +28,7 @@ _STATUSES: dict[type[TenantryError], HTTPStatus] = {
     errors.Aborted: HTTPStatus.CONFLICT,
     errors.LimitExceeded: HTTPStatus.FORBIDDEN,
     errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
 }

@@ -31,6 +31,7 @@ _ANSWERS: dict[type[TenantryError], tuple[int, str | None]] = {
     errors.Aborted: (409, "conflict"),
     errors.LimitExceeded: (422, "limit_exceeded"),
     errors.RateLimited: (429, "rate_limited"),
+    errors.Overloaded: (503, "service_unavailable"),
     errors.Unavailable: (503, "service_unavailable"),
     errors.DeadlineExceeded: (504, "timeout"),
 }

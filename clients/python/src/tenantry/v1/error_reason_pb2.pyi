@@ -135,6 +135,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     `rate_limit` (authenticated, sandbox_create, sandbox_lifecycle, principal, address or platform), `maximum` (calls),
     `window` (seconds), `retry_after` (seconds).
     """
+    ERROR_REASON_OVERLOADED: _ErrorReason.ValueType  # 89
+    """RESOURCE_EXHAUSTED. The server has as many calls as it can take; nothing was done, and the call is safe to repeat, a
+    little later. No metadata.
+    """
     ERROR_REASON_DATABASE_UNAVAILABLE: _ErrorReason.ValueType  # 90
     """UNAVAILABLE. The database cannot be reached; nothing was changed, and the call is safe to repeat. No metadata."""
     ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 91
@@ -273,6 +277,10 @@ ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 163
 """RESOURCE_EXHAUSTED. There were too many calls within a span of time; google.rpc.RetryInfo says when to go on. Metadata:
 `rate_limit` (authenticated, sandbox_create, sandbox_lifecycle, principal, address or platform), `maximum` (calls),
 `window` (seconds), `retry_after` (seconds).
+"""
+ERROR_REASON_OVERLOADED: ErrorReason.ValueType  # 89
+"""RESOURCE_EXHAUSTED. The server has as many calls as it can take; nothing was done, and the call is safe to repeat, a
+little later. No metadata.
 """
 ERROR_REASON_DATABASE_UNAVAILABLE: ErrorReason.ValueType  # 90
 """UNAVAILABLE. The database cannot be reached; nothing was changed, and the call is safe to repeat. No metadata."""
