@@ -21,6 +21,10 @@ from tenantry.rest.daytona.v1 import member_service_pb2 as daytona_member_pb2
 from tenantry.rest.daytona.v1 import member_service_pb2_grpc as daytona_member_grpc
 from tenantry.rest.daytona.v1 import organization_service_pb2 as daytona_organization_pb2
 from tenantry.rest.daytona.v1 import organization_service_pb2_grpc as daytona_organization_grpc
+from tenantry.rest.daytona.v1 import quota_service_pb2 as daytona_quota_pb2
+from tenantry.rest.daytona.v1 import quota_service_pb2_grpc as daytona_quota_grpc
+from tenantry.rest.daytona.v1 import region_service_pb2 as daytona_region_pb2
+from tenantry.rest.daytona.v1 import region_service_pb2_grpc as daytona_region_grpc
 from tenantry.rest.daytona.v1 import role_service_pb2 as daytona_role_pb2
 from tenantry.rest.daytona.v1 import role_service_pb2_grpc as daytona_role_grpc
 from tenantry.rest.daytona.v1 import user_service_pb2 as daytona_user_pb2
@@ -48,6 +52,10 @@ from tenantry.v1 import (
     organization_service_pb2_grpc,
     platform_token_service_pb2,
     platform_token_service_pb2_grpc,
+    quota_service_pb2,
+    quota_service_pb2_grpc,
+    region_service_pb2,
+    region_service_pb2_grpc,
     role_service_pb2,
     role_service_pb2_grpc,
     user_service_pb2,
@@ -64,6 +72,8 @@ from .rest.daytona.api_keys import ApiKeysServicer as DaytonaApiKeys
 from .rest.daytona.invitations import InvitationsServicer as DaytonaInvitations
 from .rest.daytona.members import MembersServicer as DaytonaMembers
 from .rest.daytona.organizations import OrganizationsServicer as DaytonaOrganizations
+from .rest.daytona.quotas import QuotasServicer as DaytonaQuotas
+from .rest.daytona.regions import RegionsServicer as DaytonaRegions
 from .rest.daytona.roles import RolesServicer as DaytonaRoles
 from .rest.daytona.users import UsersServicer as DaytonaUsers
 from .rest.dotenv import errors as dotenv_errors
@@ -82,6 +92,8 @@ from .rpc.invitations import InvitationsServicer
 from .rpc.members import MembersServicer
 from .rpc.organizations import OrganizationsServicer
 from .rpc.platform_tokens import PlatformTokensServicer
+from .rpc.quotas import QuotasServicer
+from .rpc.regions import RegionsServicer
 from .rpc.roles import RolesServicer
 from .rpc.users import UsersServicer
 from .services.admission import Admission
@@ -165,6 +177,16 @@ _SERVICERS: tuple[tuple[ModuleType, Callable[[Any, grpc.Server], None], Callable
         lambda services: PlatformTokensServicer(services.platform_tokens),
     ),
     (
+        region_service_pb2,
+        region_service_pb2_grpc.add_RegionServiceServicer_to_server,
+        lambda services: RegionsServicer(services.regions),
+    ),
+    (
+        quota_service_pb2,
+        quota_service_pb2_grpc.add_QuotaServiceServicer_to_server,
+        lambda services: QuotasServicer(services.quotas, services.usages, services.usage_reports),
+    ),
+    (
         daytona_organization_pb2,
         daytona_organization_grpc.add_OrganizationServiceServicer_to_server,
         lambda services: DaytonaOrganizations(services.organizations),
@@ -193,6 +215,16 @@ _SERVICERS: tuple[tuple[ModuleType, Callable[[Any, grpc.Server], None], Callable
         daytona_user_pb2,
         daytona_user_grpc.add_UserServiceServicer_to_server,
         lambda services: DaytonaUsers(services.who_am_i),
+    ),
+    (
+        daytona_region_pb2,
+        daytona_region_grpc.add_RegionServiceServicer_to_server,
+        lambda services: DaytonaRegions(services.regions),
+    ),
+    (
+        daytona_quota_pb2,
+        daytona_quota_grpc.add_QuotaServiceServicer_to_server,
+        lambda services: DaytonaQuotas(services.quotas, services.usages, services.usage_reports),
     ),
     (
         dotenv_organization_pb2,

@@ -11,13 +11,16 @@ import yaml
 
 from .domain.certificates import CertificatesError, Principals, read_principals
 from .domain.permissions import Catalog, CatalogError
+from .domain.regions import FirstRegion, RegionType
 from .oidc.issuers import Issuer, issuers
 from .services.service import Limits
 
 T = TypeVar("T")
 
 PREFIX = "TENANTRY_"
-_CATALOG = Path(__file__).resolve().parents[1] / "permissions.yaml"
+_DATA = Path(__file__).resolve().parents[1]
+_CATALOG = (_DATA / "permissions.yaml", _DATA / "metrics.yaml")
+_REGIONS = _DATA / "regions.yaml"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -102,21 +105,14 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _words(text: str) -> tuple[str, ...]:
-    words = tuple(word.strip() for word in text.split(","))
-    if not all(re.fullmatch(r"\S{1,100}", word) for word in words) or len(set(words)) != len(words):
-        raise ValueError("must be different names, separated by commas")
-    return words
-
-
 VARIABLES = (
     Variable("DATABASE_URL", "", "SQLite or PostgreSQL, by URL; default: a SQLite file in the data folder", str),
     Variable("DATA_DIR", ".data", "folder of the SQLite file and of demo.json", Path),
     Variable("HTTP_ADDRESS", "127.0.0.1:8080", "where the gateway listens: REST, gRPC and gRPC-Web", _address),
     Variable("GRPC_ADDRESS", "127.0.0.1:50051", "where the server listens: gRPC", _address),
     Variable("WORKERS", "1", "server processes that share the gRPC port", _count),
-    Variable("REGIONS", "us,eu", "regions that organizations can choose", _words),
-    Variable("PERMISSIONS_FILE", "", "file that extends the permission catalog", Path),
+    Variable("REGIONS_FILE", "", "file with the regions of a new installation; default: us and eu", _file),
+    Variable("PERMISSIONS_FILE", "", "file that extends the catalog of permissions, roles and metrics", Path),
     Variable("OIDC_ISSUER", "", "identity providers whose tokens are accepted, by URL as in iss, separated by commas", str),
     Variable("OIDC_AUDIENCE", "", "what aud must contain, one for each identity provider", str),
     Variable("OIDC_JWKS_URL", "", "where each identity provider's keys are; default: where its discovery document says", str),
@@ -170,7 +166,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         permissions_file=values["PERMISSIONS_FILE"] if environment.get(PREFIX + "PERMISSIONS_FILE") else None,
         oidc_issuers=_issuers(values),
         limits=Limits(
-            regions=values["REGIONS"],
+            regions=load_regions(values["REGIONS_FILE"]),
             organizations_per_user=values["MAX_ORGANIZATIONS_PER_USER"],
             pending_invitations=values["MAX_PENDING_INVITATIONS"],
             api_tokens=values["MAX_API_TOKENS"],
@@ -209,12 +205,37 @@ def _issuers(values: Mapping[str, Any]) -> tuple[Issuer, ...]:
 
 
 def load_catalog(permissions_file: Path | None = None) -> Catalog:
-    """The permission catalog: ours, extended by the operator's file. Raises ConfigError."""
-    sources = [_CATALOG] if permissions_file is None else [_CATALOG, permissions_file]
+    """The catalog of permissions, roles and metrics: ours, extended by the operator's file. Raises ConfigError."""
+    sources = [*_CATALOG] if permissions_file is None else [*_CATALOG, permissions_file]
     try:
         return Catalog(*(yaml.safe_load(path.read_text()) for path in sources))
     except (OSError, yaml.YAMLError, CatalogError, AttributeError, KeyError, TypeError) as error:
         raise ConfigError(f"{PREFIX}PERMISSIONS_FILE: {error}") from error
+
+
+def load_regions(file: Path | None) -> tuple[FirstRegion, ...]:
+    """The regions of a new installation: by the operator's file, or ours. Raises ConfigError."""
+    try:
+        regions = tuple(_region(data) for data in yaml.safe_load((file or _REGIONS).read_text())["regions"])
+        for part in ("id", "name"):
+            if len({getattr(region, part) for region in regions}) != len(regions):
+                raise ValueError(f"two regions have the same {part}")
+    except (OSError, yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(f"{PREFIX}REGIONS_FILE: {error}") from error
+    return regions
+
+
+def _region(data: Mapping[str, Any]) -> FirstRegion:
+    if unknown := sorted(set(data) - {"id", "name", "type", "enforce_quotas"}):
+        raise ValueError(f"a region has no {', '.join(unknown)}")
+    region_id, name, enforced = data["id"], data.get("name", data["id"]), data.get("enforce_quotas", True)
+    if not re.fullmatch(r"[a-z][a-z0-9._-]{0,29}", str(region_id)) or not isinstance(enforced, bool):
+        raise ValueError(f"region {region_id!r} is misspelt")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{2,255}", str(name)) or data.get("type") == RegionType.CUSTOM:
+        raise ValueError(f"region {region_id!r} cannot have that name or type")
+    return FirstRegion(
+        id=str(region_id), name=str(name), type=RegionType(data.get("type", RegionType.SHARED)), enforce_quotas=enforced
+    )
 
 
 class _Unique(yaml.SafeLoader):

@@ -15,9 +15,13 @@ from .services.members import Members
 from .services.organizations import Organizations
 from .services.own_tokens import OwnTokens
 from .services.platform_tokens import PlatformTokens
+from .services.quotas import Quotas
+from .services.regions import Regions
+from .services.reports import UsageReports
 from .services.roles import Roles
 from .services.service import Limits
 from .services.sign_in import SignIn
+from .services.usages import Usages
 from .services.users import Users
 from .services.whoami import WhoAmI
 from .store.change import Store
@@ -45,15 +49,20 @@ class Services:
     sign_in: SignIn
     who_am_i: WhoAmI
     authorization: Authorization
+    regions: Regions
+    quotas: Quotas
+    usages: Usages
+    usage_reports: UsageReports
 
 
 def wire(database: Database, catalog: Catalog, limits: Limits, clock: Clock | None = None) -> Services:
-    """The services of a database whose schema is current. Raises SchemaError."""
+    """The services of a database whose schema is current; at the first start it gets its regions. Raises SchemaError."""
     ensure_current(database)
     store = Store(database, clock or Clock(), catalog)
     page_tokens = PageTokens(bytes.fromhex(database.one(user_statements.KEY, purpose="page-token")))
     parts = (store, limits, page_tokens)
-    users, organizations = Users(*parts), Organizations(*parts)
+    users, organizations, regions = Users(*parts), Organizations(*parts), Regions(*parts)
+    regions.begin(limits.regions)
     return Services(
         store=store,
         organizations=organizations,
@@ -70,4 +79,8 @@ def wire(database: Database, catalog: Catalog, limits: Limits, clock: Clock | No
         sign_in=SignIn(*parts),
         who_am_i=WhoAmI(users, organizations),
         authorization=Authorization(*parts),
+        regions=regions,
+        quotas=Quotas(*parts),
+        usages=Usages(*parts),
+        usage_reports=UsageReports(*parts),
     )

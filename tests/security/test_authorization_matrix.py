@@ -104,7 +104,7 @@ class Matrix:
     def _cell(self, method: MethodDescriptor, player: Player, state: OrganizationState) -> Iterator[Violation]:
         players = self._stage(state)
         token, facts = players.credential(player)
-        expected = verdict(_declared(method), facts, state.value, players.here)
+        expected = verdict(_declared(method), facts, *_meant(method, facts, state, players.here))
         if expected is None and _would_change_the_stage(method):
             players = Players(Stage(self._world, state))
             token, facts = players.credential(player)
@@ -134,6 +134,14 @@ def _declared(method: MethodDescriptor) -> policy_pb2.Access:
         return declared
     assert kinds < set(declared.principals)
     return policy_pb2.Access(level=declared.level, permissions=declared.permissions, principals=kinds)
+
+
+def _meant(method: MethodDescriptor, facts: Facts, state: OrganizationState, here: str) -> tuple[str, str]:
+    """The state of the organization that is meant, and its id: where a header names it, a token means the one it is bound to,
+    and the other ones that callers have are active.
+    """
+    is_elsewhere = bool(header_of(method)) and facts.bound_to not in ("", here)
+    return (OrganizationState.ACTIVE.value, facts.bound_to) if is_elsewhere else (state.value, here)
 
 
 def _would_change_the_stage(method: MethodDescriptor) -> bool:

@@ -58,6 +58,8 @@ def _ways(method: MethodDescriptor) -> list[Way]:
     """The ways to what may belong to others."""
     fields = [field for field in method.input_type.fields if not reference_of(field)]
     named = [field for field in fields if field.name in _OTHERS or field.full_name in _ABOUT]
+    if is_platform(method):  # operators name any organization
+        named = [field for field in named if field.name != "organization_id"]
     return [*reference_ways(method), *((field,) for field in named)]
 
 

@@ -56,6 +56,16 @@ MOST = {
     "ListMembersWithPermission": 2,
     "ListAccessibleOrganizations": 2,
     "Check": 1,
+    "ListSharedRegions": 1,
+    "ListRegions": 2,
+    "GetRegion": 2,
+    "FindRegionByKey": 2,
+    "ListMetrics": 1,
+    "GetOrganizationQuotas": 2,
+    "GetRegionQuota": 3,
+    "GetUsage": 7,
+    "FindOrganizationByResource": 2,
+    "FindRegionQuotaByResource": 2,
 }
 # Dialects whose requests name the organization where authentication does not look for it.
 MOST_IN_DIALECT = {"rest.authzen.AccessService.Evaluate": 2}
@@ -164,6 +174,7 @@ def test_an_export_and_a_deletion_cost_as_much_for_each_organization_of_the_user
 _TENANT = (
     *("roles", "memberships", "membership_roles", "invitations", "invitation_roles", "audit_events"),
     "api_token_exclusions",
+    *("regions", "region_keys", "region_quotas", "usage_ledgers", "usages", "leases"),
 )
 # What is looked for across organizations, and by what.
 ACROSS = {
@@ -173,6 +184,9 @@ ACROSS = {
     ),
     "authorization.ACCESSIBLE_TO_MEMBERS": "a user's organizations that grant a permission",
     "authorization.ACCESSIBLE_TO_HOLDERS": "a user's organizations that grant a permission",
+    "regions.BY_KEY": "a region, by a key of it",
+    "quotas.ORGANIZATION_OF": "an organization, by a resource of it",
+    "quotas.QUOTA_OF": "a quota, by a resource that falls under it",
     "access.BY_DIGEST": "a credential, by its digest",
     "access.BY_TOKEN_ID": "a credential, by its id",
     "access.BY_IDENTITY": "a credential, by how a provider knows the user",

@@ -7,16 +7,19 @@
     │                                         PrincipalKindNotAllowed  GrantExceedsOwn  OwnAccess  OwnerProtected
     │                                         TokenOfPerson
     ├─ NotFound                               RoleNotFound  MemberNotFound  InvitationNotFound  UserNotFound
-    │                                         ApiTokenNotFound
+    │                                         ApiTokenNotFound  RegionNotFound  QuotaNotFound  LeaseNotFound
+    │                                         ResourceNotFound
     ├─ AlreadyExists                          AlreadyMember  InvitationPending  EmailTaken  IdentityTaken
-    │                                         TokenNameTaken
+    │                                         TokenNameTaken  RegionTaken  QuotaExists  ResourceTaken
     ├─ FailedPrecondition                     LastOwner  PersonalOrganization  EmailNotVerified  InvitationExpired
     │                                         InvitationNotPending  InviterLostAuthority  RoleAssigned  SystemRole
     │                                         OrganizationNotDeleted  UndeleteWindowPassed  RequestIdReused  ListTooLong
     │                                         SuccessorMissing  UserDeleted  UserNotDeleted  TokenExpired
-    │                                         HistoryNotRetained
+    │                                         HistoryNotRetained  RegionInUse  EndpointMissing  QuotasNotEnforced
+    │                                         LastDefaultQuota  LeaseEnded  LeaseHoldsLess
     ├─ Aborted                                EtagMismatch  Conflict
     ├─ LimitExceeded
+    ├─ QuotaExceeded
     ├─ Unavailable                            DatabaseUnavailable  OutcomeUnknown  IdentityProviderUnavailable
     │                                         RevisionNotReached
     └─ DeadlineExceeded
@@ -157,6 +160,22 @@ class ApiTokenNotFound(NotFound):
     text, kind, key = "API token {api_token_id} not found", "api_token", "api_token_id"
 
 
+class RegionNotFound(NotFound):
+    text, kind, key = "region {region_id} not found", "region", "region_id"
+
+
+class QuotaNotFound(NotFound):
+    text, kind, key = "quota {quota} not found", "quota", "quota"
+
+
+class LeaseNotFound(NotFound):
+    text, kind, key = "lease {lease_id} not found", "lease", "lease_id"
+
+
+class ResourceNotFound(NotFound):
+    text, kind, key = "resource {resource} not found", "resource", "resource"
+
+
 class AlreadyExists(TenantryError):
     """There is one already."""
 
@@ -179,6 +198,18 @@ class IdentityTaken(AlreadyExists):
 
 class TokenNameTaken(AlreadyExists):
     text = "there is a token named {name} already"
+
+
+class RegionTaken(AlreadyExists):
+    text = "there is a region {region} already"
+
+
+class QuotaExists(AlreadyExists):
+    text = "there is a quota {quota} already"
+
+
+class ResourceTaken(AlreadyExists):
+    text = "resource {resource} is another organization's"
 
 
 class FailedPrecondition(TenantryError):
@@ -254,6 +285,30 @@ class HistoryNotRetained(FailedPrecondition):
     text = "the audit trail of organization {organization_id} cannot tell revision {revision}"
 
 
+class RegionInUse(FailedPrecondition):
+    text = "region {region_id} is in use"
+
+
+class EndpointMissing(FailedPrecondition):
+    text = "region {region_id} does not say where its {endpoint} is"
+
+
+class QuotasNotEnforced(FailedPrecondition):
+    text = "region {region_id} enforces no quotas"
+
+
+class LastDefaultQuota(FailedPrecondition):
+    text = "quota {quota} is the last one in the organization's default region"
+
+
+class LeaseEnded(FailedPrecondition):
+    text = "lease {lease_id} is {state}"
+
+
+class LeaseHoldsLess(FailedPrecondition):
+    text = "lease {lease_id} holds {held} of {metric}, less than {amount}"
+
+
 class Aborted(TenantryError):
     """Something else came between."""
 
@@ -270,6 +325,12 @@ class LimitExceeded(TenantryError):
     """A limit is reached."""
 
     text = "limit reached: at most {maximum} {limit}"
+
+
+class QuotaExceeded(TenantryError):
+    """A quota has not enough left."""
+
+    text = "quota exceeded: {amount} more of {metric}, of which {used} of {limit} are in use"
 
 
 class Unavailable(TenantryError):

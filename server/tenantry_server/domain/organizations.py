@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -22,7 +23,9 @@ class OrganizationState(StrEnum):
 
 @record
 class Organization:
-    """A tenant. The experimental configuration is the one that may be shown: its secrets are masked."""
+    """A tenant. The experimental configuration is the one that may be shown: its secrets are masked. `quotas` are the limits,
+    by metric, that are others than the catalog's.
+    """
 
     id: str
     name: str
@@ -38,6 +41,7 @@ class Organization:
     update_time: datetime
     delete_time: datetime | None = None
     purge_time: datetime | None = None
+    quotas: Mapping[str, int] = field(default_factory=dict)
 
 
 def masked(config: Mapping[str, Any]) -> dict[str, Any]:

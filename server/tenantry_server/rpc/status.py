@@ -23,6 +23,7 @@ _CODES: dict[type[TenantryError], grpc.StatusCode] = {
     errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     errors.Aborted: grpc.StatusCode.ABORTED,
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.QuotaExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
@@ -66,6 +67,9 @@ def _details(error: TenantryError) -> list[Message]:
             return [details_pb2.PreconditionFailure(violations=[violation])]
         case errors.LimitExceeded():
             excess = details_pb2.QuotaFailure.Violation(subject=error.metadata["limit"], description=error.message)
+            return [details_pb2.QuotaFailure(violations=[excess])]
+        case errors.QuotaExceeded():
+            excess = details_pb2.QuotaFailure.Violation(subject=error.metadata["metric"], description=error.message)
             return [details_pb2.QuotaFailure(violations=[excess])]
         case errors.Conflict() | errors.Unavailable():
             return [details_pb2.RetryInfo(retry_delay=Duration(seconds=1))]

@@ -15,6 +15,7 @@ from peewee import (
     TextField,
 )
 
+from . import usage
 from .people import ApiToken, ApiTokenExclusion, ApiTokenSecret, Identity, User, foreign_key
 
 
@@ -35,6 +36,7 @@ class Organization(Model):
     update_time = BigIntegerField()
     delete_time = BigIntegerField(null=True)
     purge_time = BigIntegerField(null=True)
+    quotas = TextField(constraints=[usage.NO_QUOTAS])
 
     class Meta:
         table_name = "organizations"
@@ -295,4 +297,5 @@ TABLES = (
     Platform,
     RequestRecord,
     ServerKey,
+    *usage.TABLES,
 )

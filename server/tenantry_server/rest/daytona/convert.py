@@ -13,11 +13,13 @@ from ...domain import ids
 from ...domain.clock import isoformat, isoformat_or_none
 from ...domain.invitations import Invitation
 from ...domain.membership import Member
+from ...domain.metrics import Metrics
 from ...domain.organizations import Organization, OrganizationState
 from ...domain.roles import Role
 from ...domain.tokens import ApiToken, TokenKind
 from ...domain.users import User
 from ...wire import struct
+from . import convert_quotas
 
 # The published permissions. Others are spelt as in the catalog, in both directions.
 _PERMISSIONS = {
@@ -45,8 +47,9 @@ _MASK = "*" * 20
 _NEVER = "1970-01-01T00:00:00.000Z"
 
 
-def organization(record: Organization) -> organization_service_pb2.Organization:
-    """An organization. Limits are the dialect's published defaults."""
+def organization(record: Organization, metrics: Metrics) -> organization_service_pb2.Organization:
+    """An organization, with its limits."""
+    limits = {name: metrics.limit(name, record.quotas) or 0 for name in metrics.all}
     return organization_service_pb2.Organization(
         id=ids.to_uuid(record.id),
         name=record.name,
@@ -59,15 +62,15 @@ def organization(record: Organization) -> organization_service_pb2.Organization:
         suspension_reason="",
         suspended_until=_NEVER,
         suspension_cleanup_grace_period_hours=24,
-        max_cpu_per_sandbox=4,
-        max_memory_per_sandbox=8,
-        max_disk_per_sandbox=10,
-        snapshot_deactivation_timeout_minutes=20160,
+        max_cpu_per_sandbox=limits["max-cpu-per-sandbox"],
+        max_memory_per_sandbox=limits["max-memory-per-sandbox"],
+        max_disk_per_sandbox=limits["max-disk-per-sandbox"],
+        snapshot_deactivation_timeout_minutes=limits["snapshot-deactivation-timeout"],
         sandbox_limited_network_egress=record.limited_network_egress,
-        default_region_id=record.default_region_id or None,
+        default_region_id=convert_quotas.region_id(record.default_region_id) or None,
         experimental_config=struct(record.experimental_config),
-        secret_quota=100,
-        max_secrets_per_sandbox=10,
+        secret_quota=limits["secret"],
+        max_secrets_per_sandbox=limits["max-secrets-per-sandbox"],
         preview_warning_enabled=True,
         sso_enabled=False,
         scim_enabled=False,

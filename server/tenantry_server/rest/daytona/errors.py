@@ -27,11 +27,16 @@ _STATUSES: dict[type[TenantryError], HTTPStatus] = {
     errors.ListTooLong: HTTPStatus.BAD_REQUEST,
     errors.Aborted: HTTPStatus.CONFLICT,
     errors.LimitExceeded: HTTPStatus.FORBIDDEN,
+    errors.QuotaExceeded: HTTPStatus.FORBIDDEN,
+    errors.RegionInUse: HTTPStatus.BAD_REQUEST,
+    errors.EndpointMissing: HTTPStatus.BAD_REQUEST,
+    errors.QuotasNotEnforced: HTTPStatus.BAD_REQUEST,
+    errors.LastDefaultQuota: HTTPStatus.CONFLICT,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
 }
 # Fields that this dialect calls otherwise; the rest is in camel case.
-_FIELDS = {"expire_time": "expiresAt", "experimental_config": "config"}
+_FIELDS = {"expire_time": "expiresAt", "experimental_config": "config", "resource_class": "sandboxClass"}
 # Facts that this dialect puts otherwise: its tokens are keys, and known by their names.
 _TEXTS = {
     errors.ApiTokenNotFound: "API key {api_token_id} not found",

@@ -7,6 +7,7 @@ from tenantry.rest.daytona.v1 import organization_service_pb2 as pb
 from tenantry.rest.daytona.v1.organization_service_pb2_grpc import OrganizationServiceServicer
 
 from ...domain.call import current
+from ...domain.organizations import Organization
 from ...services.organizations import Organizations
 from ...wire import mapping
 from . import convert
@@ -19,17 +20,18 @@ class OrganizationsServicer(OrganizationServiceServicer):
 
     def __init__(self, organizations: Organizations) -> None:
         self._organizations = organizations
+        self._metrics = organizations.store.catalog.metrics
 
     def CreateOrganization(self, request: pb.CreateOrganizationRequest, context: Context) -> pb.Organization:
-        return convert.organization(
+        return self._render(
             self._organizations.create(current.get(), name=request.name, default_region_id=request.default_region_id)
         )
 
     def ListOrganizations(self, request: pb.ListOrganizationsRequest, context: Context) -> pb.ListOrganizationsResponse:
-        return pb.ListOrganizationsResponse(items=map(convert.organization, self._organizations.list_all(current.get())))
+        return pb.ListOrganizationsResponse(items=map(self._render, self._organizations.list_all(current.get())))
 
     def GetOrganization(self, request: pb.GetOrganizationRequest, context: Context) -> pb.Organization:
-        return convert.organization(self._organizations.get(current.get()))
+        return self._render(self._organizations.get(current.get()))
 
     def DeleteOrganization(self, request: pb.DeleteOrganizationRequest, context: Context) -> Empty:
         self._organizations.delete(current.get())
@@ -56,3 +58,6 @@ class OrganizationsServicer(OrganizationServiceServicer):
             current.get(), experimental_config=mapping(request.config, field="experimental_config")
         )
         return Empty()
+
+    def _render(self, organization: Organization) -> pb.Organization:
+        return convert.organization(organization, self._metrics)

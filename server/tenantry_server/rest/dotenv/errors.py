@@ -30,6 +30,7 @@ _ANSWERS: dict[type[TenantryError], tuple[int, str | None]] = {
     errors.RequestIdReused: (409, None),
     errors.Aborted: (409, "conflict"),
     errors.LimitExceeded: (422, "limit_exceeded"),
+    errors.QuotaExceeded: (422, "limit_exceeded"),
     errors.Unavailable: (503, "service_unavailable"),
     errors.DeadlineExceeded: (504, "timeout"),
 }

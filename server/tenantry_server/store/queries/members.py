@@ -93,6 +93,7 @@ ROLES_OF_USER = Statement(
     lambda: Table.select(Table.organization_id, Table.role).where(Table.user_id == Slot("user_id")),
     lambda row: (str(row[0]), MemberRole(row[1])),
 )
+COUNT = value(lambda: Table.select(fn.COUNT(Table.user_id)).where(Table.organization_id == Slot("organization_id")))
 OWNERS = value(
     lambda: Table.select(fn.COUNT(Table.user_id)).where(
         (Table.organization_id == Slot("organization_id")) & (Table.role == constant(MemberRole.OWNER))

@@ -27,6 +27,7 @@ COLUMNS = (
     Table.update_time,
     Table.delete_time,
     Table.purge_time,
+    Table.quotas,
 )
 
 
@@ -35,7 +36,7 @@ _STATES = {state.value: state for state in OrganizationState}
 
 def record(row: Row) -> Organization:
     """The record of a row of COLUMNS, its secrets masked."""
-    (id_, name, slug, personal, state, creator, region, egress, config, revision, created, updated, deleted, purged) = row
+    (id_, name, slug, personal, state, creator, region, egress, config, revision, created, updated, deleted, purged) = row[:-1]
     return Organization(
         id=id_,
         name=name,
@@ -51,6 +52,7 @@ def record(row: Row) -> Organization:
         update_time=instant(updated),
         delete_time=instant_or_none(deleted),
         purge_time=instant_or_none(purged),
+        quotas=json.loads(row[-1]) if row[-1] != "{}" else {},
     )
 
 
@@ -130,6 +132,7 @@ SET_SETTINGS = changing(
         }
     ).where(Table.id == Slot("organization_id"))
 )
+SET_QUOTAS = changing(lambda: Table.update({Table.quotas: Slot("quotas")}).where(Table.id == Slot("organization_id")))
 # In clear: for merging masked values with stored ones alone.
 EXPERIMENTAL_CONFIG = value(lambda: Table.select(Table.experimental_config).where(Table.id == Slot("organization_id")))
 

@@ -21,6 +21,14 @@ REGION_ID_FIELD_NUMBER: _builtins.int
 REQUEST_KEY_FIELD_NUMBER: _builtins.int
 ENTITY_TAG_FIELD_NUMBER: _builtins.int
 PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+PLATFORM_REGION_ID_FIELD_NUMBER: _builtins.int
+REGION_NAME_FIELD_NUMBER: _builtins.int
+WEB_ADDRESS_FIELD_NUMBER: _builtins.int
+METRIC_NAME_FIELD_NUMBER: _builtins.int
+RESOURCE_CLASS_FIELD_NUMBER: _builtins.int
+RESOURCE_ID_FIELD_NUMBER: _builtins.int
+REGION_ID_OR_NONE_FIELD_NUMBER: _builtins.int
+QUANTITY_FIELD_NUMBER: _builtins.int
 PAGE_SIZE_FIELD_NUMBER: _builtins.int
 ROLE_IDS_FIELD_NUMBER: _builtins.int
 PERMISSION_NAMES_FIELD_NUMBER: _builtins.int
@@ -49,6 +57,22 @@ entity_tag: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules,
 """An etag as an earlier answer gave it, or empty."""
 page_token: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
 """A page token as an earlier answer gave it, or empty."""
+platform_region_id: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""The id that an operator gives to a region: it begins with a letter, and is too short to be taken for an id of ours."""
+region_name: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""The name of a region, which is part of addresses."""
+web_address: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""A web address, or empty."""
+metric_name: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""The name of a metric, or of a type of resources."""
+resource_class: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""The name of a class of resources, or empty."""
+resource_id: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""The id that another service knows a resource by: 1 to 200 characters, none of them blank."""
+region_id_or_none: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""The id of a region as `region_id`, or empty."""
+quantity: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.Int64Rules, _builtins.bool]
+"""How much of a metric: 0 to a billion."""
 page_size: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.Int32Rules, _builtins.bool]
 """How many items a page holds: 1 to 1,000, or 0 for the default of 100."""
 role_ids: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.RepeatedRules, _builtins.bool]
