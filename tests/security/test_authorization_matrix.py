@@ -74,6 +74,14 @@ _NARROWER = {
 }
 
 
+# What operators may call, and is refused all the same where the organization is not active; and how.
+_ACTIVE_ONLY = {"Reserve"}
+_INACTIVE = {
+    OrganizationState.SUSPENDED: "ORGANIZATION_SUSPENDED",
+    OrganizationState.DELETED: "ORGANIZATION_NOT_ACCESSIBLE",
+}
+
+
 @dataclass(frozen=True)
 class Violation:
     """A cell whose answer is not the one expected."""
@@ -165,6 +173,8 @@ class _Judgement:
             return seen == expected
         if denies_by_answer(self.method):
             return answer is None
+        if self.method.name in _ACTIVE_ONLY and self.state in _INACTIVE:
+            return answer is not None and answer.reason == _INACTIVE[self.state]
         if names_an_organization(self.method):
             is_header = bool(header_of(self.method))
             may, refusals = judged_there(access_of(self.method), self.caller, self.state.value, self.here, as_bound=is_header)

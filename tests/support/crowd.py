@@ -9,6 +9,7 @@ from tenantry_server.domain import call as calls
 from .descriptors import is_platform
 from .requests import Objects
 from .rpc import Client
+from .stage import ENDPOINTS
 from .world import DEVELOPER, OWNER, World, fresh
 
 KEY = "Key"
@@ -65,8 +66,10 @@ class Crowd:
     def _resources(self) -> dict[str, str]:
         """Custom regions, quotas, and leases of which some are committed."""
         here = {"organization_id": self.organization.id}
+        places = {f"{name}_url": "https://a.example" for name in ENDPOINTS}
+        platform_region = self.operator("RegionService.CreatePlatformRegion", id=fresh("region"), type="REGION_TYPE_SHARED")
         regions = [
-            self.owner.rpc("RegionService.CreateRegion", name=fresh("Region"), proxy_url="https://a.example", **here)
+            self.owner.rpc("RegionService.CreateRegion", name=fresh("Region"), **places, **here)
             for _ in range(self.size)
         ]
         key = {"region_id": regions[0].id, "endpoint": "REGION_ENDPOINT_PROXY"}
@@ -87,8 +90,8 @@ class Crowd:
         ]
         for lease in leases[self.size :]:
             self.operator("QuotaService.Commit", lease_id=lease.id, **here)
-        places = {"region_id": regions[0].id, "region_key": held.key}
-        return {**places, "lease_id": leases[0].id, "resource_id": leases[-1].resource_id}
+        named = {"region_id": regions[0].id, "region_key": held.key, "platform_region_id": platform_region.id}
+        return {**named, "lease_id": leases[0].id, "resource_id": leases[-1].resource_id}
 
     def _users(self) -> dict[str, str]:
         """Somebody to change and delete, and somebody who is deleted."""

@@ -44,6 +44,7 @@ class Objects:
     platform_token_id: str
     region_id: str  # a custom region of the organization, with all services
     region_key: str  # of a service of it
+    platform_region_id: str
     lease_id: str  # of something that is reserved
     resource_id: str  # a sandbox of which a committed lease tells
 
@@ -104,8 +105,7 @@ _SPECIAL: dict[str, Callable[[Objects], str]] = {
         for field, value in (("resource_type", "sandbox"), ("resource_id", ""))
     },
     "tenantry.v1.FindRegionByKeyRequest.key": lambda objects: objects.region_key,
-    "tenantry.v1.UpdatePlatformRegionRequest.platform_region_id": lambda objects: "eu",
-    "tenantry.v1.UpdatePlatformRegionRequest.name": lambda objects: "eu",
+    "tenantry.v1.UpdatePlatformRegionRequest.platform_region_id": lambda objects: objects.platform_region_id,
     "tenantry.v1.ReserveRequest.gpu_type": lambda objects: "H100",
     "tenantry.v1.AllowedGpuTypesChange.gpu_types": lambda objects: "H100",
     "tenantry.v1.UpdateOrganizationQuotasRequest.cleared_metrics": lambda objects: "volume",
@@ -174,7 +174,9 @@ class _Builder:
         if field.type == FieldDescriptor.TYPE_STRING:
             return self._string(field)
         if field.type == FieldDescriptor.TYPE_ENUM and field.enum_type is not None:
-            return field.enum_type.values[-1].number
+            declared = rules_of(field)
+            allowed = list(getattr(declared.enum, "in")) if declared is not None else []
+            return allowed[-1] if allowed else field.enum_type.values[-1].number
         if field.type == FieldDescriptor.TYPE_BOOL:
             return True
         if field.type in (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64):
@@ -183,7 +185,7 @@ class _Builder:
         if name == "google.protobuf.Struct":
             return {"switch": True}
         if name == "google.protobuf.Value":
-            return {"number_value": 1}
+            return {"string_value": "https://sample.example"} if field.name.endswith("_url") else {"number_value": 1}
         if name == "google.protobuf.Duration":
             return {"seconds": 60}
         if field.message_type is not None and name.startswith("tenantry."):
@@ -233,5 +235,6 @@ def _is_left_out(field: FieldDescriptor) -> bool:
     """Controls, plain switches, instants, and `unrestricted`, which stands for permissions: a request is good without them."""
     is_switch = field.type == FieldDescriptor.TYPE_BOOL and not field.has_presence
     is_optional = field.message_type is not None and field.message_type.full_name in _OPTIONAL
-    is_optional = is_optional and not field.name.startswith("total_")  # a new quota has totals
+    # A new quota has totals, and a region keys only of services that it has.
+    is_optional = is_optional and not (field.name.startswith("total_") or field.name.endswith("_url"))
     return field.name in CONTROLS or field.name == "unrestricted" or is_switch or is_optional

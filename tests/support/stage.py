@@ -66,7 +66,8 @@ class Stage:
         self.operator("UserService.DeleteUser", user_id=self.deleted_user.id)
 
     def _make_region(self) -> None:
-        """A custom region, a quota in one of the platform, a lease that is reserved there and one that is committed."""
+        """A custom region, one of the platform, a quota in another, a lease that is reserved there and a committed one."""
+        self.platform_region = self.operator("RegionService.CreatePlatformRegion", id=fresh("region"), type="REGION_TYPE_SHARED")
         here = {"organization_id": self.organization.id}
         places = {f"{name}_url": f"https://{name.replace('_', '-')}.example" for name in ENDPOINTS}
         self.region = self.owner.rpc("RegionService.CreateRegion", name=fresh("Region"), **places, **here)
@@ -106,6 +107,7 @@ class Stage:
             platform_token_id=self.platform_token.id,
             region_id=self.region.id,
             region_key=self.region_key,
+            platform_region_id=self.platform_region.id,
             lease_id=self.reserved.id,
             resource_id=self.committed.resource_id,
         )
@@ -123,7 +125,7 @@ class Stage:
         get, read, here = self.owner.rpc, self.operator, {"organization_id": self.organization.id}
         named = next((field for field in method.input_type.fields if field.name.endswith("_id") and _is_object(field)), None)
         if "platform_region_id" in method.input_type.fields_by_name:
-            return "r0"  # of the first start
+            return str(self.platform_region.etag)
         if named is None and "resource_class" in method.input_type.fields_by_name:
             return str(read("QuotaService.GetRegionQuota", region_id="us", **here).etag)
         if named is None:

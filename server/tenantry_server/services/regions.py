@@ -236,6 +236,9 @@ def _keep(change: Change, action: str, before: Region, after: Region, more: Chan
 
 
 def _with_keys(change: Change, region: Region, endpoints: Iterable[Endpoint]) -> Region:
+    """The region with new keys for some of its services; in a dry run none are made."""
+    if change.call.validate_only:
+        return region
     keys = tuple((endpoint, mint(TokenKind.REGION)) for endpoint in endpoints)
     for endpoint, key in keys:
         change.database.run(

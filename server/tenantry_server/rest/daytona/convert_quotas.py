@@ -59,13 +59,13 @@ def region(record: Region) -> region_pb.Region:
 
 def new_region(record: Region) -> region_pb.CreateRegionResponse:
     """A new region, with the keys of its services."""
-    password = record.key(Endpoint.SNAPSHOT_MANAGER)
+    is_managed = bool(record.url(Endpoint.SNAPSHOT_MANAGER))
     return region_pb.CreateRegionResponse(
         id=region_id(record.id),
         proxy_api_key=record.key(Endpoint.PROXY) or None,
         ssh_gateway_api_key=record.key(Endpoint.SSH_GATEWAY) or None,
-        snapshot_manager_username=SNAPSHOT_MANAGER if password else None,
-        snapshot_manager_password=password or None,
+        snapshot_manager_username=SNAPSHOT_MANAGER if is_managed else None,
+        snapshot_manager_password=record.key(Endpoint.SNAPSHOT_MANAGER) or None,
     )
 
 
