@@ -11,7 +11,7 @@ import click
 
 from . import config, demo, logs, processes
 from .bootstrap import Services, wire
-from .config import ConfigError, Settings, load_catalog
+from .config import ConfigError, Settings, load_catalog, load_regions, read_region
 from .domain import call as calls
 from .domain import ids
 from .domain.clock import isoformat
@@ -68,7 +68,8 @@ class _Environment:
 
     def services(self) -> Services:
         settings = self.settings
-        return wire(self.database(), load_catalog(settings.permissions_file), settings.limits)
+        catalog, regions = load_catalog(settings.permissions_file), load_regions(settings.regions_file)
+        return wire(self.database(), catalog, settings.limits, regions=regions)
 
 
 pass_environment: Callable[[Callable[..., None]], Callable[..., None]] = click.make_pass_decorator(_Environment)
@@ -207,6 +208,28 @@ def user_create(environment: _Environment, email: str, name: str, unverified: bo
         personal_organization_id=made.personal_organization.id,
         token=token.secret,
     )
+
+
+@main.group()
+def region() -> None:
+    """Regions of the platform."""
+
+
+@region.command("create")
+@click.argument("region_id", metavar="ID")
+@click.option("--name", default="", help="What it is called. Left out: the id.")
+@click.option("--dedicated", is_flag=True, help="For organizations that have a quota there; otherwise for all.")
+@click.option("--without-quotas", is_flag=True, help="Every organization can use as much of it as there is.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_environment
+def region_create(
+    environment: _Environment, region_id: str, name: str, dedicated: bool, without_quotas: bool, as_json: bool
+) -> None:
+    """Make a region of the platform, under an id that stays."""
+    wanted = {"id": region_id, "type": "dedicated" if dedicated else "shared", "enforce_quotas": not without_quotas}
+    operator = calls.operator("tenantry region create")
+    made = environment.services().regions.create_platform(operator, read_region(wanted | ({"name": name} if name else {})))
+    _print(as_json, region_id=made.id, name=made.name, type=made.type)
 
 
 @main.group()

@@ -38,6 +38,7 @@ class Settings:
     grpc_address: str
     workers: int
     limits: Limits
+    regions_file: Path | None
     permissions_file: Path | None
     oidc_issuers: tuple[Issuer, ...]
     grpc_tls_cert_file: Path | None
@@ -163,10 +164,10 @@ def load(environment: Mapping[str, str]) -> Settings:
         http_address=values["HTTP_ADDRESS"],
         grpc_address=values["GRPC_ADDRESS"],
         workers=values["WORKERS"],
+        regions_file=values["REGIONS_FILE"],
         permissions_file=values["PERMISSIONS_FILE"] if environment.get(PREFIX + "PERMISSIONS_FILE") else None,
         oidc_issuers=_issuers(values),
         limits=Limits(
-            regions=load_regions(values["REGIONS_FILE"]),
             organizations_per_user=values["MAX_ORGANIZATIONS_PER_USER"],
             pending_invitations=values["MAX_PENDING_INVITATIONS"],
             api_tokens=values["MAX_API_TOKENS"],
@@ -213,26 +214,27 @@ def load_catalog(permissions_file: Path | None = None) -> Catalog:
         raise ConfigError(f"{PREFIX}PERMISSIONS_FILE: {error}") from error
 
 
-def load_regions(file: Path | None) -> tuple[FirstRegion, ...]:
+def load_regions(file: Path | None = None) -> tuple[FirstRegion, ...]:
     """The regions of a new installation: by the operator's file, or ours. Raises ConfigError."""
     try:
-        regions = tuple(_region(data) for data in yaml.safe_load((file or _REGIONS).read_text())["regions"])
+        regions = tuple(read_region(data) for data in yaml.safe_load((file or _REGIONS).read_text())["regions"])
         for part in ("id", "name"):
             if len({getattr(region, part) for region in regions}) != len(regions):
-                raise ValueError(f"two regions have the same {part}")
-    except (OSError, yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError) as error:
+                raise ConfigError(f"two regions have the same {part}")
+    except (ConfigError, OSError, yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError) as error:
         raise ConfigError(f"{PREFIX}REGIONS_FILE: {error}") from error
     return regions
 
 
-def _region(data: Mapping[str, Any]) -> FirstRegion:
+def read_region(data: Mapping[str, Any]) -> FirstRegion:
+    """A region of the platform that is to be made. Raises ConfigError."""
     if unknown := sorted(set(data) - {"id", "name", "type", "enforce_quotas"}):
-        raise ValueError(f"a region has no {', '.join(unknown)}")
+        raise ConfigError(f"a region has no {', '.join(unknown)}")
     region_id, name, enforced = data["id"], data.get("name", data["id"]), data.get("enforce_quotas", True)
     if not re.fullmatch(r"[a-z][a-z0-9._-]{0,29}", str(region_id)) or not isinstance(enforced, bool):
-        raise ValueError(f"region {region_id!r} is misspelt")
+        raise ConfigError(f"region {region_id!r} is misspelt")
     if not re.fullmatch(r"[A-Za-z0-9_.-]{2,255}", str(name)) or data.get("type") == RegionType.CUSTOM:
-        raise ValueError(f"region {region_id!r} cannot have that name or type")
+        raise ConfigError(f"region {region_id!r} cannot have that name or type")
     return FirstRegion(
         id=str(region_id), name=str(name), type=RegionType(data.get("type", RegionType.SHARED)), enforce_quotas=enforced
     )

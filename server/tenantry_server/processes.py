@@ -23,7 +23,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from . import ports
 from .bootstrap import Server, wire
 from .children import spawn
-from .config import Settings, load_catalog
+from .config import Settings, load_catalog, load_regions
 from .domain.permissions import Catalog
 from .gateway import Gateway
 from .oidc.verifier import Verifier
@@ -50,7 +50,8 @@ def serve(settings: Settings, *, share_port: bool = False) -> None:
         _ensure_free(*ports.of_server(settings))
     catalog = load_catalog(settings.permissions_file)
     transport = _transport(settings, catalog)
-    services = wire(open_database(settings.database_url), catalog, settings.limits)
+    regions = load_regions(settings.regions_file)
+    services = wire(open_database(settings.database_url), catalog, settings.limits, regions=regions)
     verifier = Verifier(settings.oidc_issuers, services.store.clock) if settings.oidc_issuers else None
     address = settings.grpc_address
     try:

@@ -1,10 +1,12 @@
 """The use cases, wired to a database."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .domain.clock import Clock
 from .domain.paging import PageTokens
 from .domain.permissions import Catalog
+from .domain.regions import FirstRegion
 from .services.api_tokens import ApiTokens
 from .services.audit import Audit
 from .services.authorization import Authorization
@@ -55,14 +57,21 @@ class Services:
     usage_reports: UsageReports
 
 
-def wire(database: Database, catalog: Catalog, limits: Limits, clock: Clock | None = None) -> Services:
-    """The services of a database whose schema is current; at the first start it gets its regions. Raises SchemaError."""
+def wire(
+    database: Database,
+    catalog: Catalog,
+    limits: Limits,
+    clock: Clock | None = None,
+    *,
+    regions: Iterable[FirstRegion] = (),
+) -> Services:
+    """The services of a database whose schema is current. At the first start it gets these regions. Raises SchemaError."""
     ensure_current(database)
     store = Store(database, clock or Clock(), catalog)
     page_tokens = PageTokens(bytes.fromhex(database.one(user_statements.KEY, purpose="page-token")))
     parts = (store, limits, page_tokens)
-    users, organizations, regions = Users(*parts), Organizations(*parts), Regions(*parts)
-    regions.begin(limits.regions)
+    users, organizations, places = Users(*parts), Organizations(*parts), Regions(*parts)
+    places.begin(regions)
     return Services(
         store=store,
         organizations=organizations,
@@ -79,7 +88,7 @@ def wire(database: Database, catalog: Catalog, limits: Limits, clock: Clock | No
         sign_in=SignIn(*parts),
         who_am_i=WhoAmI(users, organizations),
         authorization=Authorization(*parts),
-        regions=regions,
+        regions=places,
         quotas=Quotas(*parts),
         usages=Usages(*parts),
         usage_reports=UsageReports(*parts),

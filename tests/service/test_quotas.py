@@ -265,9 +265,7 @@ def test_only_allowed_types_of_gpus_are_used(acme: Metered) -> None:
     assert acme.reserve_refused(gpu=1, gpu_type="H100").seen == exceeded("gpu", 0, 0, 1)
     acme.operator(UPDATE_THERE, region_id="us", allowed_gpu_types={"all": True}, **acme.here)
     acme.reserve(gpu=1, gpu_type="RTX-PRO-6000")
-    refusal = acme.operator.refusal(
-        UPDATE_THERE, region_id="us", allowed_gpu_types={"gpu_types": ["H100", "Z80"]}, **acme.here
-    )
+    refusal = acme.operator.refusal(UPDATE_THERE, region_id="us", allowed_gpu_types={"gpu_types": ["H100", "Z80"]}, **acme.here)
     assert refusal.violations == {"allowed_gpu_types.gpu_types[1]": "GPU_TYPE"}
 
 

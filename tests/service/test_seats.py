@@ -97,4 +97,3 @@ def test_without_a_limit_there_are_seats_for_everybody(world: World) -> None:
     for _ in range(5):
         world.member(acme.organization, acme.owner)
     assert acme.usage("member", None) == (None, 6, 0)
-

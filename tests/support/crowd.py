@@ -69,8 +69,7 @@ class Crowd:
         places = {f"{name}_url": "https://a.example" for name in ENDPOINTS}
         platform_region = self.operator("RegionService.CreatePlatformRegion", id=fresh("region"), type="REGION_TYPE_SHARED")
         regions = [
-            self.owner.rpc("RegionService.CreateRegion", name=fresh("Region"), **places, **here)
-            for _ in range(self.size)
+            self.owner.rpc("RegionService.CreateRegion", name=fresh("Region"), **places, **here) for _ in range(self.size)
         ]
         key = {"region_id": regions[0].id, "endpoint": "REGION_ENDPOINT_PROXY"}
         held = self.owner.rpc("RegionService.RotateRegionKey", **key, **here)

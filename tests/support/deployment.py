@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ import grpc
 
 from tenantry_server import bootstrap, logs
 from tenantry_server.bootstrap import Server, Services
-from tenantry_server.config import load_catalog
+from tenantry_server.config import load_catalog, load_regions
+from tenantry_server.domain.regions import FirstRegion
 from tenantry_server.services import last_used
 from tenantry_server.services.service import Limits
 from tenantry_server.store.database import Database, open_database
@@ -20,6 +21,7 @@ from tenantry_server.store.schema import migrate
 from .clock import MovableClock
 
 CATALOG = load_catalog()
+REGIONS = load_regions()
 # Tests found more organizations than a person may, and reach the limits by setting others.
 LIMITS = Limits(organizations_per_user=1000)
 # When tokens were last used is written when a test says so, or it would come between what another test counts.
@@ -54,6 +56,7 @@ def deploy(
     url: str,
     *,
     limits: Limits = LIMITS,
+    regions: Sequence[FirstRegion] = REGIONS,
     make: Callable[..., Server] = Server,
     prepare: Callable[[Services], Any] | None = None,
     open_channel: Callable[[str], grpc.Channel] = grpc.insecure_channel,
@@ -65,7 +68,7 @@ def deploy(
     database = open_database(url)
     migrate(database)
     clock = MovableClock()
-    services = bootstrap.wire(database, CATALOG, limits, clock)
+    services = bootstrap.wire(database, CATALOG, limits, clock, regions=regions)
     if prepare is not None:
         prepare(services)
     server = make(services, address="127.0.0.1:0")

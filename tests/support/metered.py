@@ -46,14 +46,14 @@ class Metered:
         self.operator = world.platform()
         self.service = world.platform("usage:reserve", "usage:report", "resource:read")
         if quota:
-            self.grant(**quota)
+            self.grant("", **quota)
 
     @property
     def here(self) -> dict[str, str]:
         """What names the organization."""
         return {"organization_id": self.organization.id}
 
-    def grant(self, *, resource_class: str = "", **quota: int) -> Any:
+    def grant(self, resource_class: str = "", **quota: int) -> Any:
         """A quota in the region."""
         given = {"region_id": "us", "resource_class": resource_class, "limits": limits(**quota)}
         return self.operator("QuotaService.CreateRegionQuota", **given, **self.here)

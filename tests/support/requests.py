@@ -83,6 +83,10 @@ _KNOWN: dict[str, Callable[[Objects], str]] = {
     "email": lambda objects: objects.user_email,
 }
 _ENDING_VERBS = ("Delete", "Revoke")
+_RESOURCE: dict[str, Callable[[Objects], str]] = {
+    "resource_type": lambda objects: "sandbox",
+    "resource_id": lambda objects: objects.resource_id,
+}
 # Fields of which neither type nor name says enough.
 _SPECIAL: dict[str, Callable[[Objects], str]] = {
     "tenantry.v1.DeleteUserRequest.Successor.organization_id": lambda objects: objects.left_id,
@@ -100,9 +104,9 @@ _SPECIAL: dict[str, Callable[[Objects], str]] = {
         for package, field in (("v1", "resource_class"), ("rest.daytona.v1", "sandbox_class"))
     },
     **{
-        f"tenantry.v1.Find{what}ByResourceRequest.{field}": lambda objects, value=value: value or objects.resource_id
-        for what in ("Organization", "RegionQuota")
-        for field, value in (("resource_type", "sandbox"), ("resource_id", ""))
+        f"tenantry.v1.{name}ByResourceRequest.{field}": find
+        for name in ("FindOrganization", "FindRegionQuota")
+        for field, find in _RESOURCE.items()
     },
     "tenantry.v1.FindRegionByKeyRequest.key": lambda objects: objects.region_key,
     "tenantry.v1.UpdatePlatformRegionRequest.platform_region_id": lambda objects: objects.platform_region_id,
@@ -179,7 +183,7 @@ class _Builder:
             return allowed[-1] if allowed else field.enum_type.values[-1].number
         if field.type == FieldDescriptor.TYPE_BOOL:
             return True
-        if field.type in (FieldDescriptor.TYPE_INT32, FieldDescriptor.TYPE_INT64):
+        if field.type == FieldDescriptor.TYPE_INT32 or _is_quantity(field):
             return 1
         name = field.message_type.full_name if field.message_type is not None else ""
         if name == "google.protobuf.Struct":
@@ -229,6 +233,11 @@ class _Builder:
 
     def _is_about_what_exists(self) -> bool:
         return not is_change(self._method) or self._method.name.startswith(_ENDING_VERBS)
+
+
+def _is_quantity(field: FieldDescriptor) -> bool:
+    declared = rules_of(field)
+    return declared is not None and bool(declared.int64.Extensions[rules_pb2.quantity])
 
 
 def _is_left_out(field: FieldDescriptor) -> bool:

@@ -67,7 +67,9 @@ class Stage:
 
     def _make_region(self) -> None:
         """A custom region, one of the platform, a quota in another, a lease that is reserved there and a committed one."""
-        self.platform_region = self.operator("RegionService.CreatePlatformRegion", id=fresh("region"), type="REGION_TYPE_SHARED")
+        self.platform_region = self.operator(
+            "RegionService.CreatePlatformRegion", id=fresh("region"), type="REGION_TYPE_SHARED"
+        )
         here = {"organization_id": self.organization.id}
         places = {f"{name}_url": f"https://{name.replace('_', '-')}.example" for name in ENDPOINTS}
         self.region = self.owner.rpc("RegionService.CreateRegion", name=fresh("Region"), **places, **here)

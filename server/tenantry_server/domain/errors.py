@@ -24,8 +24,9 @@
     │                                         RevisionNotReached
     └─ DeadlineExceeded
 
-A fact's reason is its class name in upper case; the public list, with the metadata of each, is
-`proto/tenantry/v1/error_reason.proto`. What a message says beyond its fixed words is in the metadata too.
+Those of regions, quotas and leases stand in `quota_errors.py`. A fact's reason is its class name in upper case; the public
+list, with the metadata of each, is `proto/tenantry/v1/error_reason.proto`. What a message says beyond its fixed words is in the
+metadata too.
 """
 
 import re
@@ -160,22 +161,6 @@ class ApiTokenNotFound(NotFound):
     text, kind, key = "API token {api_token_id} not found", "api_token", "api_token_id"
 
 
-class RegionNotFound(NotFound):
-    text, kind, key = "region {region_id} not found", "region", "region_id"
-
-
-class QuotaNotFound(NotFound):
-    text, kind, key = "quota {quota} not found", "quota", "quota"
-
-
-class LeaseNotFound(NotFound):
-    text, kind, key = "lease {lease_id} not found", "lease", "lease_id"
-
-
-class ResourceNotFound(NotFound):
-    text, kind, key = "resource {resource} not found", "resource", "resource"
-
-
 class AlreadyExists(TenantryError):
     """There is one already."""
 
@@ -198,18 +183,6 @@ class IdentityTaken(AlreadyExists):
 
 class TokenNameTaken(AlreadyExists):
     text = "there is a token named {name} already"
-
-
-class RegionTaken(AlreadyExists):
-    text = "there is a region {region} already"
-
-
-class QuotaExists(AlreadyExists):
-    text = "there is a quota {quota} already"
-
-
-class ResourceTaken(AlreadyExists):
-    text = "resource {resource} is another organization's"
 
 
 class FailedPrecondition(TenantryError):
@@ -285,30 +258,6 @@ class HistoryNotRetained(FailedPrecondition):
     text = "the audit trail of organization {organization_id} cannot tell revision {revision}"
 
 
-class RegionInUse(FailedPrecondition):
-    text = "region {region_id} is in use"
-
-
-class EndpointMissing(FailedPrecondition):
-    text = "region {region_id} does not say where its {endpoint} is"
-
-
-class QuotasNotEnforced(FailedPrecondition):
-    text = "region {region_id} enforces no quotas"
-
-
-class LastDefaultQuota(FailedPrecondition):
-    text = "quota {quota} is the last one in the organization's default region"
-
-
-class LeaseEnded(FailedPrecondition):
-    text = "lease {lease_id} is {state}"
-
-
-class LeaseHoldsLess(FailedPrecondition):
-    text = "lease {lease_id} holds {held} of {metric}, less than {amount}"
-
-
 class Aborted(TenantryError):
     """Something else came between."""
 
@@ -325,12 +274,6 @@ class LimitExceeded(TenantryError):
     """A limit is reached."""
 
     text = "limit reached: at most {maximum} {limit}"
-
-
-class QuotaExceeded(TenantryError):
-    """A quota has not enough left."""
-
-    text = "quota exceeded: {amount} more of {metric}, of which {used} of {limit} are in use"
 
 
 class Unavailable(TenantryError):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from .errors import LeaseEnded, LeaseHoldsLess, QuotaExceeded
 from .metrics import GPU, Limits, Metric, Metrics, When
+from .quota_errors import LeaseEnded, LeaseHoldsLess, QuotaExceeded
 from .regions import Region
 
 DEFAULT_TTL = timedelta(minutes=5)

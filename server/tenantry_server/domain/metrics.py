@@ -137,9 +137,10 @@ class Metrics:
         return name or self.default_class
 
     def _ensure_sound(self, metric: Metric) -> None:
-        is_cap = metric.kind is MetricKind.CAP
         capped, fallback = self.all.get(metric.caps), self.all.get(metric.fallback)
-        if is_cap != bool(metric.caps and metric.of) or (is_cap and (capped is None or capped.kind is not MetricKind.USED)):
+        is_of_use = capped is not None and capped.kind is MetricKind.USED and bool(metric.of)
+        names_any = bool(metric.caps or metric.of or metric.when)
+        if names_any != (metric.kind is MetricKind.CAP) or (names_any and not is_of_use):
             raise MetricsError(f"metric {metric.name!r}: a cap, and nothing else, names what it caps and of what")
         if metric.fallback and (fallback is None or fallback.regional or not metric.regional):
             raise MetricsError(f"metric {metric.name!r}: fallback must name a metric of the organization")

@@ -13,6 +13,10 @@ from google.protobuf.message import Message
 
 from ..domain import errors
 from ..domain.errors import DOMAIN, TenantryError
+from ..domain import errors, quota_errors
+from ..domain.errors import TenantryError
+
+DOMAIN = "tenantry"
 
 _CODES: dict[type[TenantryError], grpc.StatusCode] = {
     errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
@@ -23,7 +27,7 @@ _CODES: dict[type[TenantryError], grpc.StatusCode] = {
     errors.FailedPrecondition: grpc.StatusCode.FAILED_PRECONDITION,
     errors.Aborted: grpc.StatusCode.ABORTED,
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    errors.QuotaExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    quota_errors.QuotaExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
@@ -68,7 +72,7 @@ def _details(error: TenantryError) -> list[Message]:
         case errors.LimitExceeded():
             excess = details_pb2.QuotaFailure.Violation(subject=error.metadata["limit"], description=error.message)
             return [details_pb2.QuotaFailure(violations=[excess])]
-        case errors.QuotaExceeded():
+        case quota_errors.QuotaExceeded():
             excess = details_pb2.QuotaFailure.Violation(subject=error.metadata["metric"], description=error.message)
             return [details_pb2.QuotaFailure(violations=[excess])]
         case errors.Conflict() | errors.Unavailable():

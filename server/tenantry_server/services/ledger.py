@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from ..domain import ids
-from ..domain.errors import LeaseNotFound, RegionNotFound, ResourceTaken
 from ..domain.leases import Amounts, Lease, LeaseState
 from ..domain.metrics import Metrics
+from ..domain.quota_errors import LeaseNotFound, RegionNotFound, ResourceTaken
 from ..domain.regions import Region, canonical
 from ..store.change import Change
 from ..store.database import Database

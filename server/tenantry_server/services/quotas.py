@@ -7,21 +7,13 @@ from dataclasses import dataclass, replace
 from ..domain import ids
 from ..domain.audit import changes as differences
 from ..domain.call import Call
-from ..domain.errors import (
-    InvalidRequest,
-    LastDefaultQuota,
-    OrganizationNotAccessible,
-    QuotaExists,
-    QuotaNotFound,
-    QuotasNotEnforced,
-    RegionNotFound,
-    Violation,
-)
+from ..domain.errors import InvalidRequest, OrganizationNotAccessible, Violation
 from ..domain.etags import etag
 from ..domain.leases import RegionQuota
 from ..domain.metrics import Limits, Metric, Metrics
 from ..domain.organizations import Organization
 from ..domain.paging import Page
+from ..domain.quota_errors import LastDefaultQuota, QuotaExists, QuotaNotFound, QuotasNotEnforced, RegionNotFound
 from ..domain.regions import canonical
 from ..store.change import Change
 from ..store.queries import organizations as organization_statements

@@ -8,10 +8,10 @@ from ..domain import ids
 from ..domain.audit import Changes
 from ..domain.audit import changes as differences
 from ..domain.call import Call
-from ..domain.errors import EndpointMissing, RegionInUse, RegionNotFound, RegionTaken
 from ..domain.etags import etag
 from ..domain.organizations import Organization
 from ..domain.paging import Page
+from ..domain.quota_errors import EndpointMissing, RegionInUse, RegionNotFound, RegionTaken
 from ..domain.regions import Endpoint, FirstRegion, Region, RegionType
 from ..domain.tokens import TokenKind, digest, mint
 from ..store.change import Change

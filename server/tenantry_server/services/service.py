@@ -9,7 +9,6 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 from ..domain.call import Call
 from ..domain.errors import ListTooLong
 from ..domain.paging import DEFAULT_SIZE, PageTokens
-from ..domain.regions import FirstRegion
 from ..store.change import Change, Store
 from ..store.database import Database
 from ..store.transactions import change
@@ -26,7 +25,6 @@ MAX_LIST = 10_000
 class Limits:
     """What the operator sets; see `config.py`."""
 
-    regions: tuple[FirstRegion, ...] = (FirstRegion(id="us", name="us"), FirstRegion(id="eu", name="eu"))
     organizations_per_user: int = 10
     pending_invitations: int = 1000
     api_tokens: int = 1000

@@ -6,10 +6,11 @@ from datetime import timedelta
 
 from ..domain import ids
 from ..domain.call import Call
-from ..domain.errors import InvalidRequest, OrganizationNotAccessible, OrganizationSuspended, ResourceNotFound
+from ..domain.errors import InvalidRequest, OrganizationNotAccessible, OrganizationSuspended
 from ..domain.leases import DEFAULT_TTL, REMEMBERED_FOR, Book, Lease, LeaseState, Wish
 from ..domain.metrics import Metrics
 from ..domain.organizations import Organization, OrganizationState
+from ..domain.quota_errors import ResourceNotFound
 from ..store.change import Change
 from ..store.queries import quotas as statements
 from ..store.transactions import meter

@@ -178,7 +178,7 @@ def _is_limit(value: Any) -> bool:
 
 
 def _is_web_address(value: Any) -> bool:
-    return isinstance(value, str) and len(value) <= 500 and re.fullmatch(r"(https?://[^\s/@]+\S*)?", value) is not None
+    return isinstance(value, str) and len(value) <= 500 and re.fullmatch(r"(https?://[^\s/@]+(/\S*)?)?", value) is not None
 
 
 def _gpu_types(request: Message) -> GpuTypes | None:

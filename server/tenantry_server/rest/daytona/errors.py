@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from ...domain import errors, ids
+from ...domain import errors, ids, quota_errors
 from ...domain.call import Call
 from ...domain.clock import Clock, isoformat
 from ...domain.errors import TenantryError
@@ -27,11 +27,11 @@ _STATUSES: dict[type[TenantryError], HTTPStatus] = {
     errors.ListTooLong: HTTPStatus.BAD_REQUEST,
     errors.Aborted: HTTPStatus.CONFLICT,
     errors.LimitExceeded: HTTPStatus.FORBIDDEN,
-    errors.QuotaExceeded: HTTPStatus.FORBIDDEN,
-    errors.RegionInUse: HTTPStatus.BAD_REQUEST,
-    errors.EndpointMissing: HTTPStatus.BAD_REQUEST,
-    errors.QuotasNotEnforced: HTTPStatus.BAD_REQUEST,
-    errors.LastDefaultQuota: HTTPStatus.CONFLICT,
+    quota_errors.QuotaExceeded: HTTPStatus.FORBIDDEN,
+    quota_errors.RegionInUse: HTTPStatus.BAD_REQUEST,
+    quota_errors.EndpointMissing: HTTPStatus.BAD_REQUEST,
+    quota_errors.QuotasNotEnforced: HTTPStatus.BAD_REQUEST,
+    quota_errors.LastDefaultQuota: HTTPStatus.CONFLICT,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
 }

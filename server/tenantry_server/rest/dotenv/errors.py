@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 
-from ...domain import errors
+from ...domain import errors, quota_errors
 from ...domain.call import Call
 from ...domain.errors import TenantryError
 
@@ -30,7 +30,7 @@ _ANSWERS: dict[type[TenantryError], tuple[int, str | None]] = {
     errors.RequestIdReused: (409, None),
     errors.Aborted: (409, "conflict"),
     errors.LimitExceeded: (422, "limit_exceeded"),
-    errors.QuotaExceeded: (422, "limit_exceeded"),
+    quota_errors.QuotaExceeded: (422, "limit_exceeded"),
     errors.Unavailable: (503, "service_unavailable"),
     errors.DeadlineExceeded: (504, "timeout"),
 }
