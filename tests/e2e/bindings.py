@@ -9,7 +9,7 @@ from functools import cache
 
 from google.api import annotations_pb2
 from google.protobuf.descriptor import MethodDescriptor
-from support.descriptors import access_of, is_change, is_scoped, methods
+from support.descriptors import access_of, is_change, is_platform, is_scoped, methods
 
 from tenantry.policy.v1 import policy_pb2
 
@@ -49,6 +49,16 @@ class Binding:
     def is_scoped(self) -> bool:
         """Whether it is about one organization."""
         return is_scoped(self.method)
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it asks nobody who they are."""
+        return access_of(self.method).level == policy_pb2.ACCESS_LEVEL_PUBLIC
+
+    @property
+    def is_platform(self) -> bool:
+        """Whether it is for operators and internal services."""
+        return is_platform(self.method)
 
     @property
     def organization_header(self) -> str:

@@ -15,15 +15,18 @@ from support.http import Answer, Http
 from tenantry_server.domain.ids import to_uuid
 from tenantry_server.domain.tokens import TokenKind, mint
 
-ALL = bindings()
+ALL = [each for each in bindings() if not each.is_public]
 SCOPED = [each for each in ALL if each.is_scoped]
 # What no member has without a role.
 PRIVILEGED = [each for each in SCOPED if not each.permissions[0].endswith((":read", ":leave"))]
-NARROWABLE = [each for each in ALL if each.permissions]
+NARROWABLE = [each for each in ALL if each.permissions and not each.is_platform]
+PLATFORMS = [each for each in ALL if each.is_platform]
 # The calls that are about the caller's own person, which an organization's own token has not.
 PERSONAL = [each for each in ALL if each.is_of_people or each.method.name == "GetAuthenticatedUser"]
 # Those that have the organization from a header.
 HEADED = [each for each in ALL if each.organization_header]
+# Those that have it from the path: there, a token that is bound elsewhere does not mean its own.
+PATHED = [each for each in SCOPED if not each.organization_header]
 
 
 def call(client: Http, binding: Binding, organization_id: str) -> Answer:
@@ -91,7 +94,7 @@ def test_a_credential_that_is_not_one_bearer_token_is_refused(scene: Scene, head
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("binding", SCOPED + HEADED, ids=str)
+@pytest.mark.parametrize("binding", [*PATHED, *HEADED], ids=str)
 def test_a_foreign_an_unknown_and_a_malformed_organization_are_answered_alike(scene: Scene, binding: Binding) -> None:
     stranger = scene.by(scene.stranger)
     foreign = {"daytona": to_uuid(scene.organization.id), "dotenv": scene.organization.id}[binding.dialect]
@@ -100,7 +103,7 @@ def test_a_foreign_an_unknown_and_a_malformed_organization_are_answered_alike(sc
             assert call(stranger, binding, sent).seen == not_accessible(sent[:200]).of(binding, sent)
 
 
-@pytest.mark.parametrize("binding", SCOPED, ids=str)
+@pytest.mark.parametrize("binding", PATHED, ids=str)
 def test_a_token_of_another_organization_is_a_stranger_here(scene: Scene, binding: Binding) -> None:
     here, other = scene.organization.id, scene.world.organization(scene.owner, "Other").id
     tokens = [scene.world.token(scene.owner, organization_id=other)]
@@ -152,3 +155,16 @@ def test_an_organizations_own_token_does_not_act_as_a_person(scene: Scene, bindi
     kind = "organization"
     refusal = insufficient(f"this call cannot be made with a credential of kind {kind}", principal_kind=kind)
     assert answer.seen == refusal.of(binding, scene.organization.id)
+
+
+@pytest.mark.parametrize("binding", PLATFORMS, ids=str)
+def test_what_operators_do_nobody_else_does(scene: Scene, binding: Binding) -> None:
+    cases = [("user", scene.owner.token), ("organization", scene.world.token(organization_id=scene.organization.id))]
+    with scene.world.unchanged(scene.organization):
+        for kind, token in cases:
+            answer = call(scene.by(token), binding, scene.organization.id)
+            refusal = insufficient(f"this call cannot be made with a credential of kind {kind}", principal_kind=kind)
+            assert answer.seen == refusal.of(binding, scene.organization.id)
+        token, missing = scene.world.platform_token(["user:export"]), ",".join(binding.permissions)
+        refusal = insufficient(f"permission missing: {missing}", permissions=missing)
+        assert call(scene.by(token), binding, scene.organization.id).seen == refusal.of(binding, scene.organization.id)
