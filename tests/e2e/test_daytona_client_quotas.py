@@ -67,11 +67,13 @@ def test_organization_usage_and_quotas_are_read_without_error(scene: Scene, conn
     with pytest.raises(ConflictException):
         admin.admin_create_organization_region_quota(here, "us", wanted)
 
-    change = UpdateOrganizationRegionQuota(total_cpu_quota=30, max_cpu_per_gpu_sandbox=None, max_cpu_per_sandbox=8)
+    totals = {"total_memory_quota": None, "total_disk_quota": None, "total_gpu_quota": None}
+    change = UpdateOrganizationRegionQuota(total_cpu_quota=30, max_cpu_per_gpu_sandbox=None, max_cpu_per_sandbox=8, **totals)
     assert operator.update_organization_region_quota(here, "us", change) is None
     changed = admin.admin_get_organization_region_quota(here, "us", "container")
     assert (changed.total_cpu_quota, changed.max_cpu_per_sandbox, changed.max_cpu_per_gpu_sandbox) == (30, 8, None)
-    figures = UpdateOrganizationQuota(max_cpu_per_sandbox=16, snapshot_quota=5)
+    kept = dict.fromkeys(UpdateOrganizationQuota.model_fields.keys() - {"additional_properties"})
+    figures = UpdateOrganizationQuota(**{**kept, "max_cpu_per_sandbox": 16, "snapshot_quota": 5})
     assert operator.update_organization_quota(here, figures) is None
     shown = owner.get_organization(here)
     assert (shown.max_cpu_per_sandbox, shown.max_memory_per_sandbox) == (16, 8)
@@ -112,7 +114,7 @@ def test_regions_live_their_whole_lives(scene: Scene, connect: Connect) -> None:
     region = owner.get_region_by_id(made.id, **here)
     assert isinstance(region, Region)
     assert (region.region_type, region.proxy_url) == (RegionType.CUSTOM, "https://proxy.example")
-    assert [each.id for each in owner.list_available_regions(**here)][0] == made.id
+    assert next(each.id for each in owner.list_available_regions(**here)) == made.id
     again = owner.regenerate_proxy_api_key(made.id, **here)
     assert again.api_key != made.proxy_api_key
     owner.update_region(made.id, UpdateRegion(proxy_url=None, snapshot_manager_url="https://s.example"), **here)

@@ -59,7 +59,7 @@ def make(scene: Scene, admin: Http, **given: Any) -> Any:
 # -- the organization as a whole ---------------------------------------------------------------------------------------
 
 
-def test_what_operators_set_is_what_the_organization_shows_and_null_is_the_default_again(scene: Scene, admin: Http) -> None:
+def test_what_operators_set_is_what_the_organization_shows_and_null_leaves_it(scene: Scene, admin: Http) -> None:
     path = scene.path("/quota")
     body = {"maxCpuPerSandbox": 16, "maxMemoryPerSandbox": 32, "maxDiskPerSandbox": 64.0, "snapshotQuota": 5}
     more = {"maxSnapshotSize": 7, "volumeQuota": 0, "snapshotDeactivationTimeoutMinutes": 30}
@@ -72,10 +72,10 @@ def test_what_operators_set_is_what_the_organization_shows_and_null_is_the_defau
     ]
     usage = scene.as_owner.get(scene.path("/usage")).body
     assert (usage["totalSnapshotQuota"], usage["totalVolumeQuota"]) == (5, 0)
-    assert admin.patch(path, {"maxCpuPerSandbox": None, "volumeQuota": None}).seen == (204, None)
-    assert scene.as_owner.get(scene.path()).body["maxCpuPerSandbox"] == 4
+    assert admin.patch(path, {"maxCpuPerSandbox": None, "volumeQuota": 9}).seen == (204, None)
+    assert scene.as_owner.get(scene.path()).body["maxCpuPerSandbox"] == 16
     usage = scene.as_owner.get(scene.path("/usage")).body
-    assert (usage["totalSnapshotQuota"], usage["totalVolumeQuota"]) == (5, 100)
+    assert (usage["totalSnapshotQuota"], usage["totalVolumeQuota"]) == (5, 9)
     event = scene.last_event()
     assert (event.action, event.target.id) == ("quota.update", scene.organization.id)
 

@@ -85,8 +85,9 @@ def urls(request: Message) -> dict[Endpoint, str]:
 
 
 def organization_limits(request: Message) -> NewLimits:
-    """What is to become of an organization's limits."""
-    return _limits(_given(request, _ORGANIZATION), _ORGANIZATION)
+    """What is to become of an organization's limits. Null keeps one: the published clients send it for all that is to stay."""
+    given = {name: value for name, value in _given(request, _ORGANIZATION).items() if value is not None}
+    return _limits(given, _ORGANIZATION)
 
 
 def region_limits(request: Message, *, required: bool) -> NewLimits:

@@ -84,7 +84,7 @@ class QuotaServiceServicer:
     """
 
     def UpdateOrganizationQuota(self, request, context):
-        """Sets limits of an organization as a whole; null makes one the default again.
+        """Sets limits of an organization as a whole; null, as left out, leaves one as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

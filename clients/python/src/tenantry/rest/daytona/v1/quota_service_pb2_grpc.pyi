@@ -36,7 +36,7 @@ class QuotaServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> QuotaServiceAsyncStub: ...
     UpdateOrganizationQuota: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.UpdateOrganizationQuotaRequest, _empty_pb2.Empty]
-    """Sets limits of an organization as a whole; null makes one the default again."""
+    """Sets limits of an organization as a whole; null, as left out, leaves one as it is."""
     UpdateRegionQuota: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.UpdateRegionQuotaRequest, _empty_pb2.Empty]
     """Sets limits in a region; null clears those of a sandbox, and leaves a total as it is."""
     CreateRegionQuota: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.CreateRegionQuotaRequest, _quota_service_pb2.RegionQuota]
@@ -58,7 +58,7 @@ class QuotaServiceAsyncStub(QuotaServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     UpdateOrganizationQuota: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.UpdateOrganizationQuotaRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Sets limits of an organization as a whole; null makes one the default again."""
+    """Sets limits of an organization as a whole; null, as left out, leaves one as it is."""
     UpdateRegionQuota: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.UpdateRegionQuotaRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Sets limits in a region; null clears those of a sandbox, and leaves a total as it is."""
     CreateRegionQuota: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.CreateRegionQuotaRequest, _quota_service_pb2.RegionQuota]  # type: ignore[assignment]
@@ -83,7 +83,7 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _quota_service_pb2.UpdateOrganizationQuotaRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Sets limits of an organization as a whole; null makes one the default again."""
+        """Sets limits of an organization as a whole; null, as left out, leaves one as it is."""
 
     @_abc_1.abstractmethod
     def UpdateRegionQuota(
