@@ -67,12 +67,12 @@ def test_organization_usage_and_quotas_are_read_without_error(scene: Scene, conn
     with pytest.raises(ConflictException):
         admin.admin_create_organization_region_quota(here, "us", wanted)
 
-    totals = {"total_memory_quota": None, "total_disk_quota": None, "total_gpu_quota": None}
+    totals: dict[str, Any] = {"total_memory_quota": None, "total_disk_quota": None, "total_gpu_quota": None}
     change = UpdateOrganizationRegionQuota(total_cpu_quota=30, max_cpu_per_gpu_sandbox=None, max_cpu_per_sandbox=8, **totals)
     assert operator.update_organization_region_quota(here, "us", change) is None
-    changed = admin.admin_get_organization_region_quota(here, "us", "container")
+    changed = admin.admin_get_organization_region_quota(here, "us", CONTAINER)
     assert (changed.total_cpu_quota, changed.max_cpu_per_sandbox, changed.max_cpu_per_gpu_sandbox) == (30, 8, None)
-    kept = dict.fromkeys(UpdateOrganizationQuota.model_fields.keys() - {"additional_properties"})
+    kept: dict[str, Any] = dict.fromkeys(UpdateOrganizationQuota.model_fields.keys() - {"additional_properties"})
     figures = UpdateOrganizationQuota(**{**kept, "max_cpu_per_sandbox": 16, "snapshot_quota": 5})
     assert operator.update_organization_quota(here, figures) is None
     shown = owner.get_organization(here)
@@ -82,9 +82,9 @@ def test_organization_usage_and_quotas_are_read_without_error(scene: Scene, conn
     (row,) = owner.get_organization_usage_overview(here).region_usage
     assert (row.region_id, row.sandbox_class, row.total_cpu_quota, row.current_cpu_usage) == ("us", CONTAINER, 30, 2)
     assert (row.current_memory_usage, row.current_disk_usage, row.total_gpu_quota) == (4, 0, 0)
-    assert admin.admin_delete_organization_region_quota(here, "us", "container") is None
+    assert admin.admin_delete_organization_region_quota(here, "us", CONTAINER) is None
     with pytest.raises(NotFoundException):
-        admin.admin_get_organization_region_quota(here, "us", "container")
+        admin.admin_get_organization_region_quota(here, "us", CONTAINER)
     with pytest.raises(ForbiddenException):
         owner.update_organization_quota(here, figures)
 
@@ -104,7 +104,7 @@ def test_a_sandbox_leads_to_its_organization_and_its_quota(scene: Scene, connect
 
 
 def test_regions_live_their_whole_lives(scene: Scene, connect: Connect) -> None:
-    here = {"x_daytona_organization_id": scene.uuid(scene.organization)}
+    here: dict[str, Any] = {"x_daytona_organization_id": scene.uuid(scene.organization)}
     client = connect(scene.owner)
     owner, regions = OrganizationsApi(client), RegionsApi(client)
     assert {each.id for each in regions.list_shared_regions()} >= {"us", "eu"}

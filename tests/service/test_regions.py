@@ -39,6 +39,14 @@ def not_found(region_id: str) -> Any:
     return StatusCode.NOT_FOUND, "REGION_NOT_FOUND", {"region_id": region_id}
 
 
+def taken(region: str) -> Any:
+    return StatusCode.ALREADY_EXISTS, "REGION_TAKEN", {"region": region}
+
+
+def missing(permission: str) -> Any:
+    return StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING", {"permissions": permission}
+
+
 def usable(acme: Metered, by: Person | None = None) -> dict[str, int]:
     """The regions that the organization can use, with their types."""
     return {region.id: region.type for region in (by or acme.owner).rpc(LIST, page_size=1000, **acme.here).regions}
@@ -105,7 +113,6 @@ def test_operators_make_and_change_regions_which_the_platforms_trail_tells(acme:
 
 def test_a_region_of_the_platform_has_its_id_and_its_name_to_itself(acme: Metered) -> None:
     made = ours(acme)
-    taken = lambda region: (StatusCode.ALREADY_EXISTS, "REGION_TAKEN", {"region": region})
     assert acme.operator.refusal(CREATE_OURS, id=made.id, name="other", type=SHARED).seen == taken(made.id)
     assert acme.operator.refusal(CREATE_OURS, id=fresh("region"), name=made.name, type=SHARED).seen == taken(made.name)
     other = ours(acme)
@@ -178,7 +185,6 @@ def test_writing_and_deleting_regions_are_permissions_of_their_own(acme: Metered
     writer = acme.world.member_with(acme.organization, acme.owner, "region:write")
     member = acme.world.member(acme.organization, acme.owner)
     writer.rpc(UPDATE, region_id=cellar.id, proxy_url="http://new.example", **acme.here)
-    missing = lambda name: (StatusCode.PERMISSION_DENIED, "PERMISSION_MISSING", {"permissions": name})
     assert writer.rpc.refusal(DELETE, region_id=cellar.id, **acme.here).seen == missing("region:delete")
     assert member.rpc.refusal(CREATE, name="Attic", **acme.here).seen == missing("region:write")
     assert member.rpc(GET, region_id=cellar.id, **acme.here).id == cellar.id
@@ -249,9 +255,9 @@ def test_a_key_ends_with_its_service_its_region_and_its_organization(acme: Meter
     }
     acme.owner.rpc(UPDATE, region_id=cellar.id, proxy_url="", **acme.here)
     assert acme.operator.refusal(FIND, key=keys[PROXY]).seen == not_found("")
-    missing = {"region_id": cellar.id, "endpoint": "proxy"}
+    nowhere = {"region_id": cellar.id, "endpoint": "proxy"}
     refusal = acme.owner.rpc.refusal(ROTATE, region_id=cellar.id, endpoint=PROXY, **acme.here)
-    assert refusal.seen == (StatusCode.FAILED_PRECONDITION, "ENDPOINT_MISSING", missing)
+    assert refusal.seen == (StatusCode.FAILED_PRECONDITION, "ENDPOINT_MISSING", nowhere)
     acme.owner.rpc("OrganizationService.DeleteOrganization", **acme.here)
     assert acme.operator.refusal(FIND, key=keys[SSH_GATEWAY]).seen == not_found("")
     acme.owner.rpc("OrganizationService.UndeleteOrganization", **acme.here)

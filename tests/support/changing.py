@@ -133,6 +133,19 @@ class Changing:
     def act_region(self) -> None:
         self.program("OrganizationService.SetDefaultRegion", default_region_id="eu", **self._here)
 
+    def act_custom_region(self) -> None:
+        made = self.program("RegionService.CreateRegion", name=fresh("Region"), proxy_url="https://a.example", **self._here)
+        region = {"region_id": made.id, **self._here}
+        self.program("RegionService.RotateRegionKey", endpoint="REGION_ENDPOINT_PROXY", **region)
+        self.program("RegionService.UpdateRegion", proxy_url="", **region)
+        self.program("RegionService.DeleteRegion", **region)
+
+    def act_quotas(self) -> None:
+        quota = {"region_id": "us", "resource_class": "windows", **self._here}
+        self.admin("QuotaService.CreateRegionQuota", **quota)
+        self.admin("QuotaService.UpdateRegionQuota", **quota)
+        self.admin("QuotaService.DeleteRegionQuota", **quota)
+
     def act_delete(self) -> None:
         if self.dice.random() < 0.3:
             self.program("OrganizationService.DeleteOrganization", **self._here)
