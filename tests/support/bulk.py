@@ -84,7 +84,7 @@ class _Filling:
         """Fills the tables."""
         acme, owner, role = (f"'{value}'" for value in (self._made.organization_id, self._made.owner.id, self._made.role_id))
         member, organization = self._id("7Z"), self._id("7T")
-        settings = ("FALSE", "'{}'", "1", "0", "0", "NULL", "NULL")
+        settings = ("FALSE", "'{}'", "1", "0", "0", "NULL", "NULL", "'{}'")
         self._insert(
             "organizations", ORGANIZATIONS, organization, "'Acme'", "'s' || n", "(1 = 0)", "'active'", member, "''", *settings
         )

@@ -10,7 +10,6 @@ from ..store.queries import invitations as invitation_statements
 from ..store.queries import members as statements
 from ..store.values import milliseconds
 
-
 # More than there are of anything.
 _ALL = 1_000_000_000
 

@@ -139,10 +139,10 @@ class Change:
 
     def ensure_recorded(self) -> None:
         """A change without its one audit event, or one of what is used with any, is a mistake of ours, and does not happen."""
-        expected = 0 if self._is_of_usage else 1
+        expected, wanted = (0, "none") if self._is_of_usage else (1, "one")
         for part in (self, *self._others):
             if part._recorded != expected:
-                raise RuntimeError(f"{self.call.method} wrote {part._recorded} audit events instead of {expected}")
+                raise RuntimeError(f"{self.call.method} wrote {part._recorded} audit events instead of {wanted}")
 
 
 class Ended(Exception):
