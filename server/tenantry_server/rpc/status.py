@@ -11,12 +11,8 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
-from ..domain import errors
-from ..domain.errors import DOMAIN, TenantryError
 from ..domain import errors, quota_errors
-from ..domain.errors import TenantryError
-
-DOMAIN = "tenantry"
+from ..domain.errors import DOMAIN, TenantryError
 
 _CODES: dict[type[TenantryError], grpc.StatusCode] = {
     errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
