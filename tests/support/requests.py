@@ -70,7 +70,7 @@ _STRINGS: tuple[tuple[Any, Callable[[], str]], ...] = (
     (rules_pb2.region_id_or_none, lambda: "us"),
     (rules_pb2.platform_region_id, lambda: fresh("region")),
     (rules_pb2.region_name, lambda: fresh("Region")),
-    (rules_pb2.web_address, lambda: "https://sample.example"),
+    (rules_pb2.service_url, lambda: "https://sample.example"),
     (rules_pb2.metric_name, lambda: "cpu"),
     (rules_pb2.resource_class, lambda: "container"),
     (rules_pb2.resource_id, lambda: fresh("sandbox")),

@@ -23,7 +23,7 @@ ENTITY_TAG_FIELD_NUMBER: _builtins.int
 PAGE_TOKEN_FIELD_NUMBER: _builtins.int
 PLATFORM_REGION_ID_FIELD_NUMBER: _builtins.int
 REGION_NAME_FIELD_NUMBER: _builtins.int
-WEB_ADDRESS_FIELD_NUMBER: _builtins.int
+SERVICE_URL_FIELD_NUMBER: _builtins.int
 METRIC_NAME_FIELD_NUMBER: _builtins.int
 RESOURCE_CLASS_FIELD_NUMBER: _builtins.int
 RESOURCE_ID_FIELD_NUMBER: _builtins.int
@@ -61,7 +61,7 @@ platform_region_id: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.Stri
 """The id that an operator gives to a region: it begins with a letter, and is too short to be taken for an id of ours."""
 region_name: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
 """The name of a region, which is part of addresses."""
-web_address: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+service_url: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
 """A web address, or empty."""
 metric_name: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
 """The name of a metric, or of a type of resources."""
