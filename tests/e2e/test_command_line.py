@@ -102,6 +102,8 @@ def test_a_name_that_no_request_may_have_makes_no_user(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert "'--name': must not contain an HTML tag, a web address, line ends or control characters" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
 # -- region create -----------------------------------------------------------------------------------------------------
 
 
