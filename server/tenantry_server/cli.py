@@ -216,7 +216,7 @@ def region() -> None:
 
 
 @region.command("create")
-@click.argument("region_id", metavar="ID")
+@click.option("--id", "region_id", required=True, help="What it is known by, for good.")
 @click.option("--name", default="", help="What it is called. Left out: the id.")
 @click.option("--dedicated", is_flag=True, help="For organizations that have a quota there; otherwise for all.")
 @click.option("--without-quotas", is_flag=True, help="Every organization can use as much of it as there is.")

@@ -110,17 +110,17 @@ def test_a_name_that_no_request_may_have_makes_no_user(tmp_path: Path) -> None:
 def test_a_region_is_made_that_organizations_can_use(deploy_own: Deploy, tmp_path: Path) -> None:
     world = deploy_own()
     shell = shell_on(world, tmp_path)
-    made = shell.json("region", "create", "ap", "--name", "Asia-Pacific")
+    made = shell.json("region", "create", "--id", "ap", "--name", "Asia-Pacific")
     assert made == {"region_id": "ap", "name": "Asia-Pacific", "type": "shared"}
     ana = world.person()
     assert ana.rpc("OrganizationService.CreateOrganization", name="Acme", default_region_id="ap").default_region_id == "ap"
-    assert failed(shell, "region", "create", "ap") == "Error: there is a region ap already"
-    assert failed(shell, "region", "create", "A P") == "Error: region 'A P' is misspelt"
+    assert failed(shell, "region", "create", "--id", "ap") == "Error: there is a region ap already"
+    assert failed(shell, "region", "create", "--id", "A P") == "Error: region 'A P' is misspelt"
 
 
 def test_a_region_may_be_dedicated_and_without_quotas(on_sqlite: Deploy, tmp_path: Path) -> None:
     world = on_sqlite()
-    done = shell_on(world, tmp_path).run("region", "create", "lab", "--dedicated", "--without-quotas")
+    done = shell_on(world, tmp_path).run("region", "create", "--id", "lab", "--dedicated", "--without-quotas")
     assert (done.returncode, done.stdout) == (0, "region_id: lab\nname: lab\ntype: dedicated\n")
     ana = world.person()
     regions = ana.rpc("RegionService.ListRegions", organization_id=ana.personal_organization_id).regions
@@ -132,9 +132,9 @@ def test_the_first_start_makes_the_regions_of_the_operators_file(tmp_path: Path)
     (tmp_path / "regions.yaml").write_text("regions: [{id: moon}]\n")
     shell.settings["REGIONS_FILE"] = "regions.yaml"
     assert shell.run("migrate").returncode == 0
-    assert shell.json("region", "create", "mars")["region_id"] == "mars"
-    assert failed(shell, "region", "create", "moon") == "Error: there is a region moon already"
-    assert shell.json("region", "create", "us")["region_id"] == "us"
+    assert shell.json("region", "create", "--id", "mars")["region_id"] == "mars"
+    assert failed(shell, "region", "create", "--id", "moon") == "Error: there is a region moon already"
+    assert shell.json("region", "create", "--id", "us")["region_id"] == "us"
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------
