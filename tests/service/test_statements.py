@@ -57,15 +57,15 @@ MOST = {
     "ListAccessibleOrganizations": 2,
     "Check": 1,
     "ListSharedRegions": 1,
-    "ListRegions": 2,
+    "ListRegions": 3,
     "GetRegion": 2,
     "FindRegionByKey": 2,
     "ListMetrics": 1,
     "GetOrganizationQuotas": 2,
     "GetRegionQuota": 3,
-    "GetUsage": 7,
+    "GetUsage": 8,
     "FindOrganizationByResource": 2,
-    "FindRegionQuotaByResource": 2,
+    "FindRegionQuotaByResource": 4,
 }
 # Dialects whose requests name the organization where authentication does not look for it.
 MOST_IN_DIALECT = {"rest.authzen.AccessService.Evaluate": 2}
@@ -186,7 +186,6 @@ ACROSS = {
     "authorization.ACCESSIBLE_TO_HOLDERS": "a user's organizations that grant a permission",
     "regions.BY_KEY": "a region, by a key of it",
     "quotas.ORGANIZATION_OF": "an organization, by a resource of it",
-    "quotas.QUOTA_OF": "a quota, by a resource that falls under it",
     "access.BY_DIGEST": "a credential, by its digest",
     "access.BY_TOKEN_ID": "a credential, by its id",
     "access.BY_IDENTITY": "a credential, by how a provider knows the user",

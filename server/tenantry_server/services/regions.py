@@ -15,6 +15,7 @@ from ..domain.quota_errors import EndpointMissing, RegionInUse, RegionNotFound, 
 from ..domain.regions import Endpoint, FirstRegion, Region, RegionType
 from ..domain.tokens import TokenKind, digest, mint
 from ..store.change import Change
+from ..store.database import Database
 from ..store.queries import quotas as quota_statements
 from ..store.queries import regions as statements
 from ..store.transactions import change_platform, lock_usage
@@ -44,13 +45,12 @@ class Regions(Service):
         """A page of the regions that the organization can use, by id."""
         scope = self.scope(call)
         after = self.page_tokens.position(scope, page.token)
-        slots = {"organization_id": call.organization_id, "after": after, "limit": page.limit + 1}
-        return self.page_tokens.page(scope, page.limit, self.database.rows(statements.USABLE, **slots), lambda one: one.id)
+        rows = usable(self.database, call.organization_id, after, page.limit + 1)
+        return self.page_tokens.page(scope, page.limit, rows, lambda region: region.id)
 
     def list_all(self, call: Call) -> list[Region]:
         """All of them, its own first. Raises ListTooLong."""
-        slots = {"organization_id": call.organization_id, "after": "", "limit": MAX_LIST + 1}
-        rows = whole(self.database.rows(statements.USABLE, **slots))
+        rows = whole(usable(self.database, call.organization_id, "", MAX_LIST + 1))
         return sorted(rows, key=lambda region: (_ORDER.index(region.type), region.name))
 
     def get(self, call: Call, *, region_id: str) -> Region:
@@ -166,6 +166,13 @@ class Regions(Service):
             slots: dict[str, Any] = {"organization_id": "", "id": region.id, "name": region.name, "type": region.type.value}
             slots |= {"enforce_quotas": region.enforce_quotas, "revision": 0, "create_time": now, "update_time": now}
             self.database.run(statements.INSERT_FIRST, **_places({}), **slots)
+
+
+def usable(database: Database, organization_id: str, after: str, limit: int) -> list[Region]:
+    """The regions that an organization can use, by id: its own, those that enforce no quotas, and those where it has one."""
+    slots = {"organization_id": organization_id, "after": after, "limit": limit}
+    rows = [*database.rows(statements.OWN, **slots), *database.rows(statements.OF_PLATFORM, **slots)]
+    return sorted(rows, key=lambda region: region.id)[:limit]
 
 
 def _places(urls: Mapping[Endpoint, str], before: Region | None = None) -> dict[str, Any]:

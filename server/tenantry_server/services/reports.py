@@ -13,11 +13,11 @@ from ..domain.metrics import SEATS, Metric, MetricKind, Metrics
 from ..domain.organizations import Organization
 from ..store.change import Change
 from ..store.queries import quotas as statements
-from ..store.queries import regions as region_statements
 from ..store.transactions import meter
 from ..store.values import milliseconds
 from . import ledger, seats
 from .ledger import Place
+from .regions import usable
 from .service import MAX_LIST, Service
 from .usages import Asked
 
@@ -134,9 +134,8 @@ class UsageReports(Service):
 
     def _free_regions(self, organization_id: str) -> frozenset[str]:
         """Where no quotas are enforced."""
-        slots = {"organization_id": organization_id, "after": "", "limit": MAX_LIST}
-        usable = self.database.rows(region_statements.USABLE, **slots)
-        return frozenset(region.id for region in usable if not region.enforce_quotas)
+        there = usable(self.database, organization_id, "", MAX_LIST)
+        return frozenset(region.id for region in there if not region.enforce_quotas)
 
     def _there(
         self,

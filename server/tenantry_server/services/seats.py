@@ -14,11 +14,13 @@ from ..store.values import milliseconds
 _ALL = 1_000_000_000
 
 
-def taken(database: Database, organization_id: str, now: datetime) -> int:
-    """How many seats are taken: who accepts an invitation takes the seat that it held."""
-    slots = {"organization_id": organization_id, "now": milliseconds(now), "most": _ALL}
-    invited = database.one(invitation_statements.COUNT_PENDING, **slots)
-    return int(database.one(statements.COUNT, organization_id=organization_id)) + int(invited)
+def taken(database: Database, organization_id: str, now: datetime, *, most: int = _ALL) -> int:
+    """How many seats are taken: who accepts an invitation takes the seat that it held. Of each kind, up to a number that is
+    enough to know.
+    """
+    slots = {"organization_id": organization_id, "most": most}
+    invited = database.one(invitation_statements.COUNT_PENDING, now=milliseconds(now), **slots)
+    return int(database.one(statements.COUNT, **slots)) + int(invited)
 
 
 def ensure_seat(change: Change, *, held: int = 0) -> None:
@@ -27,6 +29,6 @@ def ensure_seat(change: Change, *, held: int = 0) -> None:
     limit = None if metric is None else change.catalog.metrics.limit(SEATS, change.organization.quotas)
     if metric is None or limit is None:
         return
-    used = taken(change.database, change.organization.id, change.now) - held
+    used = taken(change.database, change.organization.id, change.now, most=limit + 1 + held) - held
     if used >= limit:
         raise exceeded(metric, limit, used, 1)

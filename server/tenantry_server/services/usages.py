@@ -106,10 +106,14 @@ class Usages(Service):
 
     def quota_of(self, *, resource_type: str, resource_id: str) -> QuotaView:
         """The quota that a resource falls under. Raises ResourceNotFound."""
-        found = self.database.row(statements.QUOTA_OF, resource_type=resource_type, resource_id=resource_id)
-        if found is None:
+        named = {"resource_type": resource_type, "resource_id": resource_id}
+        organization = self.organization_of(**named)
+        lease = self.database.row(statements.LEASE_OF, organization_id=organization.id, **named)
+        place = {"region_id": lease.region_id, "resource_class": lease.resource_class} if lease else {}
+        quota = self.database.row(statements.GET, organization_id=organization.id, **place) if place else None
+        if quota is None:
             raise ResourceNotFound(resource=f"{resource_type}/{resource_id}")
-        return QuotaView(*found)
+        return QuotaView(quota, organization.quotas)
 
     def _wish(self, change: Change, wanted: Reservation) -> Wish:
         region = ledger.region_of(change, wanted.region_id)

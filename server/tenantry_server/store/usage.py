@@ -127,7 +127,8 @@ class Lease(Model):
 
 
 Lease.add_index(Lease.index(Lease.organization_id, Lease.resource_type, Lease.resource_id, name="leases_resource"))
-Lease.add_index(Lease.index(Lease.organization_id, Lease.state, Lease.end_time, name="leases_state"))
+Lease.add_index(Lease.index(Lease.organization_id, Lease.region_id, Lease.resource_type, name="leases_region"))
+Lease.add_index(Lease.index(Lease.organization_id, Lease.end_time, where=Lease.end_time.is_null(False), name="leases_ending"))
 
 
 class LeasedResource(Model):

@@ -224,11 +224,8 @@ REDUCE_LEASE = changing(
         {LeaseTable.amounts: Slot("amounts"), LeaseTable.released_by: Slot("by"), LeaseTable.update_time: Slot("now")}
     ).where(_OF() & (LeaseTable.id == Slot("lease_id")))
 )
-FORGET_LEASES = changing(
-    lambda: LeaseTable.delete().where(
-        _OF() & LeaseTable.state.in_(("reserved", "released")) & (LeaseTable.end_time <= Slot("until"))
-    )
-)
+# Those that hold something have no end.
+FORGET_LEASES = changing(lambda: LeaseTable.delete().where(_OF() & (LeaseTable.end_time <= Slot("until"))))
 
 # -- whose a resource is ---------------------------------------------------------------------------------------------
 
@@ -268,26 +265,17 @@ ORGANIZATION_OF = Statement(
     ),
     organizations.record,
 )
-# The quota that a resource falls under, by the lease that was committed first, with what the organization's own quotas say.
-QUOTA_OF = Statement(
+# A committed lease of a resource.
+LEASE_OF = Statement(
     lambda: (
-        LeasedResource.select(*COLUMNS, Organization.quotas)
-        .join(Organization, on=Organization.id == LeasedResource.organization_id)
-        .join(
-            LeaseTable,
-            on=(LeaseTable.organization_id == LeasedResource.organization_id)
-            & (LeaseTable.resource_type == LeasedResource.resource_type)
-            & (LeaseTable.resource_id == LeasedResource.resource_id),
+        LeaseTable.select(*LEASE_COLUMNS)
+        .where(
+            _OF()
+            & (LeaseTable.resource_type == Slot("resource_type"))
+            & (LeaseTable.resource_id == Slot("resource_id"))
+            & (LeaseTable.state == constant("committed"))
         )
-        .join(
-            Table,
-            on=(Table.organization_id == LeaseTable.organization_id)
-            & (Table.region_id == LeaseTable.region_id)
-            & (Table.resource_class == LeaseTable.resource_class),
-        )
-        .where(_RESOURCE() & (LeaseTable.state == constant("committed")) & (Organization.state != constant("deleted")))
-        .order_by(LeaseTable.id)
         .limit(1)
     ),
-    lambda row: (record(row[:-1]), json.loads(row[-1])),
+    lease,
 )

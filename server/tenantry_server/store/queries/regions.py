@@ -1,6 +1,8 @@
 """Statements about regions. The platform's have no organization id."""
 
-from peewee import fn
+from typing import Any
+
+from peewee import Select, fn
 
 from ...domain.regions import Endpoint, Region, RegionType
 from ..models import Organization
@@ -45,13 +47,6 @@ def record(row: Row) -> Region:
 _THIS = lambda: (Table.organization_id == Slot("organization_id")) & (Table.id == Slot("region_id"))
 
 
-def _usable() -> object:
-    """An organization's own, and those of the platform that enforce no quotas or where it has one."""
-    where_it_has_one = RegionQuota.select(RegionQuota.region_id).where(RegionQuota.organization_id == Slot("organization_id"))
-    of_platform = (Table.organization_id == "") & (~Table.enforce_quotas | Table.id.in_(where_it_has_one))
-    return (Table.organization_id == Slot("organization_id")) | of_platform
-
-
 GET = Statement(lambda: Table.select(*COLUMNS).where(_THIS()), record)
 # One that the organization could use, whether or not it may: its own, or any of the platform.
 ANY = Statement(
@@ -60,19 +55,22 @@ ANY = Statement(
     ),
     record,
 )
-USABLE = Statement(
-    lambda: Table.select(*COLUMNS).where(_usable() & (Table.id > Slot("after"))).order_by(Table.id).limit(Slot("limit")),
-    record,
+
+
+def _with_quota() -> Select:
+    return RegionQuota.select(RegionQuota.region_id).where(RegionQuota.organization_id == Slot("organization_id"))
+
+
+def _list(condition: Any) -> Select:
+    return Table.select(*COLUMNS).where(condition & (Table.id > Slot("after"))).order_by(Table.id).limit(Slot("limit"))
+
+
+OWN = Statement(lambda: _list(Table.organization_id == Slot("organization_id")), record)
+# Those of the platform that enforce no quotas, or where the organization has one.
+OF_PLATFORM = Statement(
+    lambda: _list((Table.organization_id == "") & (~Table.enforce_quotas | Table.id.in_(_with_quota()))), record
 )
-SHARED = Statement(
-    lambda: (
-        Table.select(*COLUMNS)
-        .where((Table.organization_id == "") & (Table.type == RegionType.SHARED.value) & (Table.id > Slot("after")))
-        .order_by(Table.id)
-        .limit(Slot("limit"))
-    ),
-    record,
-)
+SHARED = Statement(lambda: _list((Table.organization_id == "") & (Table.type == RegionType.SHARED.value)), record)
 COUNT_OF_PLATFORM = value(lambda: Table.select(fn.COUNT(Table.id)).where(Table.organization_id == ""))
 INSERT = changing(lambda: Table.insert({column: Slot(column.name) for column in COLUMNS}))
 # For the first start, which several processes may make at once.

@@ -103,7 +103,8 @@ _STATEMENTS = (
     )
     """,
     "CREATE INDEX leases_resource ON leases (organization_id, resource_type, resource_id)",
-    "CREATE INDEX leases_state ON leases (organization_id, state, end_time)",
+    "CREATE INDEX leases_region ON leases (organization_id, region_id, resource_type)",
+    "CREATE INDEX leases_ending ON leases (organization_id, end_time) WHERE (end_time IS NOT NULL)",
     """
     CREATE TABLE leased_resources (
         resource_type TEXT NOT NULL,
