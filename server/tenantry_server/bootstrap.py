@@ -1,100 +1,31 @@
-"""The composition root: settings become a wired server. The only module that imports every layer."""
+"""The composition root: settings become a wired server. With the servicers, it alone imports every layer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from types import ModuleType
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from tenantry.envoy import external_auth_pb2, external_auth_pb2_grpc
-from tenantry.rest.authzen.v1 import access_service_pb2 as authzen_access_pb2
-from tenantry.rest.authzen.v1 import access_service_pb2_grpc as authzen_access_grpc
-from tenantry.rest.daytona.v1 import api_key_service_pb2 as daytona_api_key_pb2
-from tenantry.rest.daytona.v1 import api_key_service_pb2_grpc as daytona_api_key_grpc
-from tenantry.rest.daytona.v1 import invitation_service_pb2 as daytona_invitation_pb2
-from tenantry.rest.daytona.v1 import invitation_service_pb2_grpc as daytona_invitation_grpc
-from tenantry.rest.daytona.v1 import member_service_pb2 as daytona_member_pb2
-from tenantry.rest.daytona.v1 import member_service_pb2_grpc as daytona_member_grpc
-from tenantry.rest.daytona.v1 import organization_service_pb2 as daytona_organization_pb2
-from tenantry.rest.daytona.v1 import organization_service_pb2_grpc as daytona_organization_grpc
-from tenantry.rest.daytona.v1 import role_service_pb2 as daytona_role_pb2
-from tenantry.rest.daytona.v1 import role_service_pb2_grpc as daytona_role_grpc
-from tenantry.rest.daytona.v1 import user_service_pb2 as daytona_user_pb2
-from tenantry.rest.daytona.v1 import user_service_pb2_grpc as daytona_user_grpc
-from tenantry.rest.dotenv.v1 import api_key_service_pb2 as dotenv_api_key_pb2
-from tenantry.rest.dotenv.v1 import api_key_service_pb2_grpc as dotenv_api_key_grpc
-from tenantry.rest.dotenv.v1 import member_service_pb2 as dotenv_member_pb2
-from tenantry.rest.dotenv.v1 import member_service_pb2_grpc as dotenv_member_grpc
-from tenantry.rest.dotenv.v1 import organization_service_pb2 as dotenv_organization_pb2
-from tenantry.rest.dotenv.v1 import organization_service_pb2_grpc as dotenv_organization_grpc
-from tenantry.rest.dotenv.v1 import user_service_pb2 as dotenv_user_pb2
-from tenantry.rest.dotenv.v1 import user_service_pb2_grpc as dotenv_user_grpc
-from tenantry.v1 import (
-    api_token_service_pb2,
-    api_token_service_pb2_grpc,
-    audit_service_pb2,
-    audit_service_pb2_grpc,
-    authorization_service_pb2,
-    authorization_service_pb2_grpc,
-    invitation_service_pb2,
-    invitation_service_pb2_grpc,
-    limit_service_pb2,
-    limit_service_pb2_grpc,
-    member_service_pb2,
-    member_service_pb2_grpc,
-    organization_service_pb2,
-    organization_service_pb2_grpc,
-    platform_token_service_pb2,
-    platform_token_service_pb2_grpc,
-    role_service_pb2,
-    role_service_pb2_grpc,
-    user_service_pb2,
-    user_service_pb2_grpc,
-)
-
 from . import tls
-from .envoy.servicer import AuthorizationServicer as EnvoyAuthorization
 from .oidc.verifier import Verifier
 from .rest.authzen import errors as authzen_errors
-from .rest.authzen.access import AccessServicer as AuthzenAccess
 from .rest.daytona import errors as daytona_errors
-from .rest.daytona.api_keys import ApiKeysServicer as DaytonaApiKeys
-from .rest.daytona.invitations import InvitationsServicer as DaytonaInvitations
-from .rest.daytona.members import MembersServicer as DaytonaMembers
-from .rest.daytona.organizations import OrganizationsServicer as DaytonaOrganizations
-from .rest.daytona.roles import RolesServicer as DaytonaRoles
-from .rest.daytona.users import UsersServicer as DaytonaUsers
 from .rest.dotenv import errors as dotenv_errors
-from .rest.dotenv.api_keys import ApiKeysServicer as DotenvApiKeys
-from .rest.dotenv.members import MembersServicer as DotenvMembers
-from .rest.dotenv.organizations import OrganizationsServicer as DotenvOrganizations
-from .rest.dotenv.users import UsersServicer as DotenvUsers
 from .rpc import interceptors, policy
 from .rpc.addresses import Network
 from .rpc.admission import Limiting
-from .rpc.api_tokens import ApiTokensServicer
-from .rpc.audit import AuditServicer
-from .rpc.authorization import AuthorizationServicer
 from .rpc.certificates import certificate_principal
 from .rpc.interceptor import Chain, Interceptor
 from .rpc.interceptors import ErrorRenderer
-from .rpc.invitations import InvitationsServicer
-from .rpc.members import MembersServicer
-from .rpc.organizations import OrganizationsServicer
 from .rpc.overload import Overload, Workers
-from .rpc.platform_tokens import PlatformTokensServicer
-from .rpc.rate_limits import LimitsServicer
-from .rpc.roles import RolesServicer
-from .rpc.users import UsersServicer
-from .services.admission import Admission
+from .servicers import SERVICE_NAMES as SERVICE_NAMES
+from .servicers import SERVICERS
 from .services.counters import Counter, MemoryCounter
 from .services.credentials import Credentials
 from .services.last_used import LastUsed
 from .services.meter import Meter
-from .services.permission_lists import PermissionLists
 from .services.rate_limiter import RateLimiter
 from .store.database import SqliteDatabase
 from .sweeper import Sweeper
@@ -122,129 +53,12 @@ _OPTIONS = (
 )
 
 
-# Every servicer: the module of its service's descriptor, how it is registered, and how it is made.
-_SERVICERS: tuple[tuple[ModuleType, Callable[[Any, grpc.Server], None], Callable[[Services], Any]], ...] = (
-    (
-        organization_service_pb2,
-        organization_service_pb2_grpc.add_OrganizationServiceServicer_to_server,
-        lambda services: OrganizationsServicer(services.organizations, services.suspensions, services.telemetry),
-    ),
-    (
-        role_service_pb2,
-        role_service_pb2_grpc.add_RoleServiceServicer_to_server,
-        lambda services: RolesServicer(services.roles),
-    ),
-    (
-        member_service_pb2,
-        member_service_pb2_grpc.add_MemberServiceServicer_to_server,
-        lambda services: MembersServicer(services.members),
-    ),
-    (
-        invitation_service_pb2,
-        invitation_service_pb2_grpc.add_InvitationServiceServicer_to_server,
-        lambda services: InvitationsServicer(services.invitations),
-    ),
-    (
-        audit_service_pb2,
-        audit_service_pb2_grpc.add_AuditServiceServicer_to_server,
-        lambda services: AuditServicer(services.audit),
-    ),
-    (
-        authorization_service_pb2,
-        authorization_service_pb2_grpc.add_AuthorizationServiceServicer_to_server,
-        lambda services: AuthorizationServicer(services.authorization, PermissionLists(services.authorization)),
-    ),
-    (
-        external_auth_pb2,
-        external_auth_pb2_grpc.add_AuthorizationServicer_to_server,
-        lambda services: EnvoyAuthorization(Admission(services.authorization)),
-    ),
-    (
-        user_service_pb2,
-        user_service_pb2_grpc.add_UserServiceServicer_to_server,
-        lambda services: UsersServicer(services.users, services.departures, services.erasure, services.who_am_i),
-    ),
-    (
-        api_token_service_pb2,
-        api_token_service_pb2_grpc.add_ApiTokenServiceServicer_to_server,
-        lambda services: ApiTokensServicer(services.api_tokens, services.own_tokens),
-    ),
-    (
-        platform_token_service_pb2,
-        platform_token_service_pb2_grpc.add_PlatformTokenServiceServicer_to_server,
-        lambda services: PlatformTokensServicer(services.platform_tokens),
-    ),
-    (
-        limit_service_pb2,
-        limit_service_pb2_grpc.add_LimitServiceServicer_to_server,
-        lambda services: LimitsServicer(services.rate_limits),
-    ),
-    (
-        daytona_organization_pb2,
-        daytona_organization_grpc.add_OrganizationServiceServicer_to_server,
-        lambda services: DaytonaOrganizations(services.organizations, services.suspensions, services.telemetry),
-    ),
-    (
-        daytona_role_pb2,
-        daytona_role_grpc.add_RoleServiceServicer_to_server,
-        lambda services: DaytonaRoles(services.roles),
-    ),
-    (
-        daytona_member_pb2,
-        daytona_member_grpc.add_MemberServiceServicer_to_server,
-        lambda services: DaytonaMembers(services.members),
-    ),
-    (
-        daytona_invitation_pb2,
-        daytona_invitation_grpc.add_InvitationServiceServicer_to_server,
-        lambda services: DaytonaInvitations(services.invitations),
-    ),
-    (
-        daytona_api_key_pb2,
-        daytona_api_key_grpc.add_ApiKeyServiceServicer_to_server,
-        lambda services: DaytonaApiKeys(services.own_tokens, services.api_tokens),
-    ),
-    (
-        daytona_user_pb2,
-        daytona_user_grpc.add_UserServiceServicer_to_server,
-        lambda services: DaytonaUsers(services.who_am_i),
-    ),
-    (
-        dotenv_organization_pb2,
-        dotenv_organization_grpc.add_OrganizationServiceServicer_to_server,
-        lambda services: DotenvOrganizations(services.organizations),
-    ),
-    (
-        dotenv_member_pb2,
-        dotenv_member_grpc.add_MemberServiceServicer_to_server,
-        lambda services: DotenvMembers(services.members),
-    ),
-    (
-        dotenv_api_key_pb2,
-        dotenv_api_key_grpc.add_ApiKeyServiceServicer_to_server,
-        lambda services: DotenvApiKeys(services.api_tokens),
-    ),
-    (
-        dotenv_user_pb2,
-        dotenv_user_grpc.add_UserServiceServicer_to_server,
-        lambda services: DotenvUsers(services.who_am_i),
-    ),
-    (
-        authzen_access_pb2,
-        authzen_access_grpc.add_AccessServiceServicer_to_server,
-        lambda services: AuthzenAccess(services.authorization),
-    ),
-)
 # How each dialect, by its proto package, says what went wrong.
 _RENDERERS: Mapping[str, ErrorRenderer] = {
     "tenantry.rest.daytona.v1": daytona_errors.render,
     "tenantry.rest.dotenv.v1": dotenv_errors.render,
     "tenantry.rest.authzen.v1": authzen_errors.render,
 }
-
-SERVICE_NAMES = tuple(
-    service.full_name for module, _, _ in _SERVICERS for service in module.DESCRIPTOR.services_by_name.values()
-)
 
 
 class Health(health.HealthServicer):
@@ -296,7 +110,7 @@ class Server:
             options=(*_OPTIONS, ("grpc.so_reuseport", int(share_port))),
             maximum_concurrent_rpcs=_HARD_BOUND,
         )
-        for _, register, make in _SERVICERS:
+        for _, register, make in SERVICERS:
             register(make(services), self._server)
         self._health = Health(experimental_non_blocking=False)
         self._health.set("", health_pb2.HealthCheckResponse.NOT_SERVING)

@@ -2,8 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,19 +10,20 @@ import click
 
 from . import config, demo, logs, processes
 from .backups import BackupError, backup, restore
-from .bootstrap import Services, wire
-from .config import ConfigError, Settings, load_catalog
+from .bootstrap import Services
+from .config import ConfigError, load_catalog, read_region
 from .domain import call as calls
 from .domain import ids
 from .domain.clock import isoformat
 from .domain.errors import InvalidRequest, TenantryError
 from .domain.names import flaws
+from .environment import Environment, pass_environment
 from .gateway import GatewayError
 from .processes import ProcessError
 from .rpc.policy import PolicyError
 from .services.resealing import reseal
 from .services.retention import Retention
-from .store.database import Database, DatabaseFailure, open_database
+from .store.database import DatabaseFailure
 from .store.invariants import breaches
 from .store.schema import SchemaError, ensure_current, migrate, plan
 
@@ -56,28 +55,6 @@ def _text(refusal: Exception) -> str:
     return str(refusal)
 
 
-@dataclass(frozen=True)
-class _Environment:
-    """The settings, and what is opened by them."""
-
-    settings: Settings
-
-    def database(self) -> Database:
-        try:
-            return open_database(self.settings.database_url, prepare=self.settings.database_prepare)
-        except ValueError as error:
-            raise ConfigError(f"{config.PREFIX}DATABASE_URL {error}") from None
-        except OSError as error:
-            raise ConfigError(f"{config.PREFIX}DATABASE_URL: its folder cannot be made: {error.strerror}") from error
-
-    def services(self) -> Services:
-        settings = self.settings
-        return wire(self.database(), load_catalog(settings.permissions_file), settings.limits)
-
-
-pass_environment: Callable[[Callable[..., None]], Callable[..., None]] = click.make_pass_decorator(_Environment)
-
-
 @click.group(cls=_Group, epilog=_SETTINGS_HELP, context_settings={"max_content_width": 120})
 @click.version_option(package_name="tenantry-server", prog_name="tenantry")
 @click.pass_context
@@ -93,13 +70,13 @@ def main(context: click.Context) -> None:
     """
     logs.configure()
     if context.invoked_subcommand and not context.resilient_parsing:
-        context.obj = _Environment(config.load(os.environ))
+        context.obj = Environment(config.load(os.environ))
 
 
 @main.command()
 @click.option("--demo", "with_demo", is_flag=True, help="On an empty database, make two users and an organization.")
 @pass_environment
-def up(environment: _Environment, with_demo: bool) -> None:
+def up(environment: Environment, with_demo: bool) -> None:
     """Migrate, serve, and run the gateway, in the foreground; Ctrl-C drains and ends it."""
     database = environment.database()
     migrate(database)
@@ -131,7 +108,7 @@ def up(environment: _Environment, with_demo: bool) -> None:
 @main.command()
 @click.option("--worker", is_flag=True, hidden=True)
 @pass_environment
-def serve(environment: _Environment, worker: bool) -> None:
+def serve(environment: Environment, worker: bool) -> None:
     """Serve gRPC, in as many processes as TENANTRY_WORKERS says."""
     environment.database()
     if worker or environment.settings.workers == 1:
@@ -142,7 +119,7 @@ def serve(environment: _Environment, worker: bool) -> None:
 
 @main.command()
 @pass_environment
-def gateway(environment: _Environment) -> None:
+def gateway(environment: Environment) -> None:
     """Run the gateway (Envoy) in front of a server."""
     settings = environment.settings
     processes.gateway(settings, lambda address: click.echo(f"The gateway listens on {settings.scheme}://{address}."))
@@ -151,7 +128,7 @@ def gateway(environment: _Environment) -> None:
 @main.command("migrate")
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would be done, and do nothing.")
 @pass_environment
-def migrate_command(environment: _Environment, only_plan: bool) -> None:
+def migrate_command(environment: Environment, only_plan: bool) -> None:
     """Bring the database's schema to this version."""
     if not only_plan:
         applied = migrate(environment.database())
@@ -171,7 +148,7 @@ def migrate_command(environment: _Environment, only_plan: bool) -> None:
 @main.command()
 @click.pass_context
 @pass_environment
-def doctor(environment: _Environment, context: click.Context) -> None:
+def doctor(environment: Environment, context: click.Context) -> None:
     """Check every invariant on a live database; list what is broken and end with status 1."""
     database = environment.database()
     ensure_current(database)
@@ -186,7 +163,7 @@ def doctor(environment: _Environment, context: click.Context) -> None:
 @main.command("backup")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @pass_environment
-def backup_command(environment: _Environment, file: Path) -> None:
+def backup_command(environment: Environment, file: Path) -> None:
     """Write a copy of everything to FILE, while the server goes on."""
     database = environment.database()
     ensure_current(database)
@@ -198,7 +175,7 @@ def backup_command(environment: _Environment, file: Path) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.pass_context
 @pass_environment
-def restore_command(environment: _Environment, context: click.Context, file: Path) -> None:
+def restore_command(environment: Environment, context: click.Context, file: Path) -> None:
     """Put a copy from FILE into an empty database, bring it to this version, and check every invariant."""
     restore(environment.database(), environment.settings.database_url, file)
     migrate(environment.database())
@@ -207,7 +184,7 @@ def restore_command(environment: _Environment, context: click.Context, file: Pat
 
 @main.command()
 @pass_environment
-def sweep(environment: _Environment) -> None:
+def sweep(environment: Environment) -> None:
     """Remove now what the server removes in the background: purged organizations, forgotten answers, what has expired."""
     removed = Retention(environment.services().store).sweep()
     click.echo(
@@ -246,7 +223,7 @@ def user() -> None:
 @click.option("--unverified", is_flag=True, help="The address is not verified.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_environment
-def user_create(environment: _Environment, email: str, name: str, unverified: bool, as_json: bool) -> None:
+def user_create(environment: Environment, email: str, name: str, unverified: bool, as_json: bool) -> None:
     """Make a user, their personal organization and a token, which is shown this once."""
     services = environment.services()
     operator = calls.operator("tenantry user create")
@@ -258,6 +235,28 @@ def user_create(environment: _Environment, email: str, name: str, unverified: bo
         personal_organization_id=made.personal_organization.id,
         token=token.secret,
     )
+
+
+@main.group()
+def region() -> None:
+    """Regions of the platform."""
+
+
+@region.command("create")
+@click.option("--id", "region_id", required=True, help="What it is known by, for good.")
+@click.option("--name", default="", help="What it is called. Left out: the id.")
+@click.option("--dedicated", is_flag=True, help="For organizations that have a quota there; otherwise for all.")
+@click.option("--without-quotas", is_flag=True, help="Every organization can use as much of it as there is.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@pass_environment
+def region_create(
+    environment: Environment, region_id: str, name: str, dedicated: bool, without_quotas: bool, as_json: bool
+) -> None:
+    """Make a region of the platform, under an id that stays."""
+    wanted = {"id": region_id, "type": "dedicated" if dedicated else "shared", "enforce_quotas": not without_quotas}
+    operator = calls.operator("tenantry region create")
+    made = environment.services().regions.create_platform(operator, read_region(wanted | ({"name": name} if name else {})))
+    _print(as_json, region_id=made.id, name=made.name, type=made.type)
 
 
 @main.group()
@@ -275,7 +274,7 @@ def token() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @pass_environment
 def token_create(
-    environment: _Environment,
+    environment: Environment,
     email: str | None,
     organization: str | None,
     platform: bool,
@@ -319,7 +318,7 @@ def secret_key() -> None:
 
 @secret_key.command("add")
 @pass_environment
-def secret_key_add(environment: _Environment) -> None:
+def secret_key_add(environment: Environment) -> None:
     """Put a new key before the others: from now on it encrypts, in every process, and all of them decrypt."""
     keys = environment.settings.limits.secret_keys
     click.echo(f"Key {keys.add()} in {keys.file} encrypts from now on.")
@@ -327,7 +326,7 @@ def secret_key_add(environment: _Environment) -> None:
 
 @secret_key.command("reseal")
 @pass_environment
-def secret_key_reseal(environment: _Environment) -> None:
+def secret_key_reseal(environment: Environment) -> None:
     """Encrypt every stored secret with the first key, so that the others can be thrown away."""
     services = environment.services()
     count = reseal(services.store, environment.settings.limits.secret_keys)

@@ -13,6 +13,7 @@ import yaml
 from .domain.certificates import CertificatesError, Principals, read_principals
 from .domain.permissions import Catalog, CatalogError
 from .domain.rates import Rate, RateClass, Rates
+from .domain.regions import FirstRegion, RegionType
 from .oidc.issuers import Issuer, issuers
 from .services.counters import SharedCounter
 from .services.secret_keys import SecretKeys, SecretKeysError
@@ -22,7 +23,9 @@ T = TypeVar("T")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PREFIX = "TENANTRY_"
-_CATALOG = Path(__file__).resolve().parents[1] / "permissions.yaml"
+_DATA = Path(__file__).resolve().parents[1]
+_CATALOG = (_DATA / "permissions.yaml", _DATA / "metrics.yaml")
+_REGIONS = _DATA / "regions.yaml"
 _NO_KEYS = "must be a file of keys, one a line: 32 bytes in URL-safe base64"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -43,6 +46,7 @@ class Settings:
     grpc_address: str
     workers: int
     limits: Limits
+    regions_file: Path | None
     permissions_file: Path | None
     rate_limit_redis_url: str
     trusted_proxies: tuple[Network, ...]
@@ -164,13 +168,6 @@ def _flag(text: str) -> bool:
     return text == "yes"
 
 
-def _words(text: str) -> tuple[str, ...]:
-    words = tuple(word.strip() for word in text.split(","))
-    if not all(re.fullmatch(r"\S{1,100}", word) for word in words) or len(set(words)) != len(words):
-        raise ValueError("must be different names, separated by commas")
-    return words
-
-
 VARIABLES = (
     Variable("DATABASE_URL", "", "SQLite or PostgreSQL, by URL; default: a SQLite file in the data folder", str),
     Variable("DATABASE_PREPARE", "yes", "whether PostgreSQL keeps statements prepared; no: behind an old PgBouncer", _flag),
@@ -179,8 +176,8 @@ VARIABLES = (
     Variable("HTTP_ADDRESS", "127.0.0.1:8080", "where the gateway listens: REST, gRPC and gRPC-Web", _address),
     Variable("GRPC_ADDRESS", "127.0.0.1:50051", "where the server listens: gRPC", _address),
     Variable("WORKERS", "1", "server processes that share the gRPC port", _count),
-    Variable("REGIONS", "us,eu", "regions that organizations can choose", _words),
-    Variable("PERMISSIONS_FILE", "", "file that extends the permission catalog", Path),
+    Variable("REGIONS_FILE", "", "file with the regions of a new installation; default: us and eu", _file),
+    Variable("PERMISSIONS_FILE", "", "file that extends the catalog of permissions, roles and metrics", Path),
     Variable("OIDC_ISSUER", "", "identity providers whose tokens are accepted, by URL as in iss, separated by commas", str),
     Variable("OIDC_AUDIENCE", "", "what aud must contain, one for each identity provider", str),
     Variable("OIDC_JWKS_URL", "", "where each identity provider's keys are; default: where its discovery document says", str),
@@ -244,12 +241,12 @@ def load(environment: Mapping[str, str]) -> Settings:
         http_address=values["HTTP_ADDRESS"],
         grpc_address=values["GRPC_ADDRESS"],
         workers=values["WORKERS"],
+        regions_file=values["REGIONS_FILE"],
         permissions_file=values["PERMISSIONS_FILE"] if environment.get(PREFIX + "PERMISSIONS_FILE") else None,
         rate_limit_redis_url=values["RATE_LIMIT_REDIS_URL"],
         trusted_proxies=values["TRUSTED_PROXIES"],
         oidc_issuers=_issuers(values),
         limits=Limits(
-            regions=values["REGIONS"],
             organizations_per_user=values["MAX_ORGANIZATIONS_PER_USER"],
             pending_invitations=values["MAX_PENDING_INVITATIONS"],
             api_tokens=values["MAX_API_TOKENS"],
@@ -302,12 +299,37 @@ def _issuers(values: Mapping[str, Any]) -> tuple[Issuer, ...]:
 
 
 def load_catalog(permissions_file: Path | None = None) -> Catalog:
-    """The permission catalog: ours, extended by the operator's file. Raises ConfigError."""
-    sources = [_CATALOG] if permissions_file is None else [_CATALOG, permissions_file]
+    """The catalog of permissions, roles and metrics: ours, extended by the operator's file. Raises ConfigError."""
+    sources = [*_CATALOG] if permissions_file is None else [*_CATALOG, permissions_file]
     try:
         return Catalog(*(yaml.safe_load(path.read_text()) for path in sources))
     except (OSError, yaml.YAMLError, CatalogError, AttributeError, KeyError, TypeError) as error:
         raise ConfigError(f"{PREFIX}PERMISSIONS_FILE: {error}") from error
+
+
+def load_regions(file: Path | None = None) -> tuple[FirstRegion, ...]:
+    """The regions of a new installation: by the operator's file, or ours. Raises ConfigError."""
+    try:
+        regions = tuple(read_region(data) for data in yaml.safe_load((file or _REGIONS).read_text())["regions"])
+        for part in ("id", "name"):
+            if len({getattr(region, part) for region in regions}) != len(regions):
+                raise ConfigError(f"two regions have the same {part}")
+    except (ConfigError, OSError, yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise ConfigError(f"{PREFIX}REGIONS_FILE: {error}") from error
+    return regions
+
+
+def read_region(data: Mapping[str, Any]) -> FirstRegion:
+    """A region of the platform that is to be made. Raises ConfigError."""
+    if unknown := sorted(set(data) - {"id", "name", "type", "enforce_quotas"}):
+        raise ConfigError(f"a region has no {', '.join(unknown)}")
+    region_id, name, enforced = data["id"], data.get("name", data["id"]), data.get("enforce_quotas", True)
+    kind = data.get("type", RegionType.SHARED)
+    if not re.fullmatch(r"[a-z][a-z0-9._-]{0,29}", str(region_id)) or not isinstance(enforced, bool):
+        raise ConfigError(f"region {region_id!r} is misspelt")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{2,255}", str(name)) or kind == RegionType.CUSTOM:
+        raise ConfigError(f"region {region_id!r} cannot have that name or type")
+    return FirstRegion(id=str(region_id), name=str(name), type=RegionType(kind), enforce_quotas=enforced)
 
 
 class _Unique(yaml.SafeLoader):

@@ -23,7 +23,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from . import ports
 from .bootstrap import Server, wire
 from .children import spawn
-from .config import ConfigError, Settings, load_catalog
+from .config import ConfigError, Settings, load_catalog, load_regions
 from .domain.permissions import Catalog
 from .domain.rates import Rates
 from .gateway import Gateway
@@ -53,7 +53,8 @@ def serve(settings: Settings, *, share_port: bool = False) -> None:
         _ensure_free(*ports.of_server(settings))
     catalog = load_catalog(settings.permissions_file)
     transport = _transport(settings, catalog)
-    services = wire(_database(settings), catalog, settings.limits)
+    regions = load_regions(settings.regions_file)
+    services = wire(_database(settings), catalog, settings.limits, regions=regions)
     verifier = Verifier(settings.oidc_issuers, services.store.clock) if settings.oidc_issuers else None
     address = settings.grpc_address
     try:

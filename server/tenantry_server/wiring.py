@@ -1,10 +1,12 @@
 """The use cases, wired to a database."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .domain.clock import Clock
 from .domain.paging import PageTokens
 from .domain.permissions import Catalog
+from .domain.regions import FirstRegion
 from .services.api_tokens import ApiTokens
 from .services.audit import Audit
 from .services.authorization import Authorization
@@ -15,12 +17,16 @@ from .services.members import Members
 from .services.organizations import Organizations
 from .services.own_tokens import OwnTokens
 from .services.platform_tokens import PlatformTokens
+from .services.quotas import Quotas
 from .services.rate_limits import RateLimits
+from .services.regions import Regions
+from .services.reports import UsageReports
 from .services.roles import Roles
 from .services.service import Limits
 from .services.sign_in import SignIn
 from .services.suspensions import Suspensions
 from .services.telemetry import Telemetry
+from .services.usages import Usages
 from .services.users import Users
 from .services.whoami import WhoAmI
 from .store.change import Store
@@ -51,15 +57,27 @@ class Services:
     rate_limits: RateLimits
     suspensions: Suspensions
     telemetry: Telemetry
+    regions: Regions
+    quotas: Quotas
+    usages: Usages
+    usage_reports: UsageReports
 
 
-def wire(database: Database, catalog: Catalog, limits: Limits, clock: Clock | None = None) -> Services:
-    """The services of a database whose schema is current. Raises SchemaError."""
+def wire(
+    database: Database,
+    catalog: Catalog,
+    limits: Limits,
+    clock: Clock | None = None,
+    *,
+    regions: Iterable[FirstRegion] = (),
+) -> Services:
+    """The services of a database whose schema is current. At the first start it gets these regions. Raises SchemaError."""
     ensure_current(database)
     store = Store(database, clock or Clock(), catalog)
     page_tokens = PageTokens(bytes.fromhex(database.one(user_statements.KEY, purpose="page-token")))
     parts = (store, limits, page_tokens)
-    users, organizations = Users(*parts), Organizations(*parts)
+    users, organizations, places = Users(*parts), Organizations(*parts), Regions(*parts)
+    places.begin(regions)
     return Services(
         store=store,
         organizations=organizations,
@@ -79,4 +97,8 @@ def wire(database: Database, catalog: Catalog, limits: Limits, clock: Clock | No
         rate_limits=RateLimits(*parts),
         suspensions=Suspensions(*parts),
         telemetry=Telemetry(*parts),
+        regions=places,
+        quotas=Quotas(*parts),
+        usages=Usages(*parts),
+        usage_reports=UsageReports(*parts),
     )

@@ -51,6 +51,11 @@ class Binding:
         return is_scoped(self.method)
 
     @property
+    def is_public(self) -> bool:
+        """Whether it asks nobody who they are."""
+        return access_of(self.method).level == policy_pb2.ACCESS_LEVEL_PUBLIC
+
+    @property
     def is_platform(self) -> bool:
         """Whether it is there for operators and internal services."""
         return is_platform(self.method)

@@ -104,6 +104,39 @@ def test_a_name_that_no_request_may_have_makes_no_user(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+# -- region create -----------------------------------------------------------------------------------------------------
+
+
+def test_a_region_is_made_that_organizations_can_use(deploy_own: Deploy, tmp_path: Path) -> None:
+    world = deploy_own()
+    shell = shell_on(world, tmp_path)
+    made = shell.json("region", "create", "--id", "ap", "--name", "Asia-Pacific")
+    assert made == {"region_id": "ap", "name": "Asia-Pacific", "type": "shared"}
+    ana = world.person()
+    assert ana.rpc("OrganizationService.CreateOrganization", name="Acme", default_region_id="ap").default_region_id == "ap"
+    assert failed(shell, "region", "create", "--id", "ap") == "Error: there is a region ap already"
+    assert failed(shell, "region", "create", "--id", "A P") == "Error: region 'A P' is misspelt"
+
+
+def test_a_region_may_be_dedicated_and_without_quotas(on_sqlite: Deploy, tmp_path: Path) -> None:
+    world = on_sqlite()
+    done = shell_on(world, tmp_path).run("region", "create", "--id", "lab", "--dedicated", "--without-quotas")
+    assert (done.returncode, done.stdout) == (0, "region_id: lab\nname: lab\ntype: dedicated\n")
+    ana = world.person()
+    regions = ana.rpc("RegionService.ListRegions", organization_id=ana.personal_organization_id).regions
+    assert [(region.id, region.enforce_quotas) for region in regions] == [("lab", False)]
+
+
+def test_the_first_start_makes_the_regions_of_the_operators_file(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    (tmp_path / "regions.yaml").write_text("regions: [{id: moon}]\n")
+    shell.settings["REGIONS_FILE"] = "regions.yaml"
+    assert shell.run("migrate").returncode == 0
+    assert shell.json("region", "create", "--id", "mars")["region_id"] == "mars"
+    assert failed(shell, "region", "create", "--id", "moon") == "Error: there is a region moon already"
+    assert shell.json("region", "create", "--id", "us")["region_id"] == "us"
+
+
 # -- settings ----------------------------------------------------------------------------------------------------------
 
 WRONG_URL = "TENANTRY_DATABASE_URL must be sqlite:///file or postgresql://…"

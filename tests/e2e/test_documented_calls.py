@@ -8,14 +8,15 @@ from collections.abc import Iterator
 
 import pytest
 from e2e.bindings import Binding, bindings
-from e2e.shapes import ULID, UUID, exactly, secret
+from e2e.shapes import ULID, UUID, Some, exactly, matching, secret
 from support.http import Answer, Http
 from support.http_files import Call, Run, read
+from support.metered import Metered
 from support.world import World
 
 from tenantry_server.domain.ids import to_uuid
 
-# Every curl line of both documents: verb, path, and the body when there is one. Daytona's `GET …/usage` is not ours.
+# Every curl line of both documents: verb, path, and the body when there is one.
 ORGANIZATION = "/api/organizations/{}"
 RIGHTS = '"permissions": ["write:sandboxes", "delete:sandboxes"]'
 ROLE = f'{{ "name": "Maintainer", "description": "Can manage all resources", {RIGHTS}}}'
@@ -46,6 +47,7 @@ DOCUMENTED = {
             f'{{ "role": "member", {ROLES}, "expiresAt": "2030-01-01T00:00:00.000Z"}}',
         ),
         ("POST", f"{ORGANIZATION}/invitations/{{}}/cancel", ""),
+        ("GET", f"{ORGANIZATION}/usage", ""),
         ("PATCH", f"{ORGANIZATION}/default-region", '{ "defaultRegionId": "us"}'),
         (
             "POST",
@@ -71,6 +73,7 @@ DOCUMENTED = {
     ],
 }
 # What stands elsewhere: in Daytona's published clients, and in dotenv.cloud's reference of API keys, which has no PATCH.
+REGION, ADMIN = "/api/regions/{}", f"/api/admin{ORGANIZATION[4:]}/quota/{{}}"
 KEYS, KEYS_V1 = "/api/api-keys", "/api/v1/organizations/{}/api-keys"
 PUBLISHED = {
     "daytona": [
@@ -84,6 +87,20 @@ PUBLISHED = {
         *((verb, f"{ORGANIZATION}/otel-config") for verb in ("PUT", "GET", "DELETE")),
         ("POST", f"{ORGANIZATION}/suspend"),
         ("POST", f"{ORGANIZATION}/unsuspend"),
+        ("GET", "/api/shared-regions"),
+        *((verb, "/api/regions") for verb in ("GET", "POST")),
+        *((verb, REGION) for verb in ("GET", "PATCH", "DELETE")),
+        ("POST", f"{REGION}/regenerate-proxy-api-key"),
+        ("POST", f"{REGION}/regenerate-ssh-gateway-api-key"),
+        ("POST", f"{REGION}/regenerate-snapshot-manager-credentials"),
+        ("PATCH", f"{ORGANIZATION}/quota"),
+        ("PATCH", f"{ORGANIZATION}/quota/{{}}"),
+        *((verb, ADMIN) for verb in ("POST", "PATCH")),
+        *((verb, f"{ADMIN}/{{}}") for verb in ("GET", "DELETE")),
+        ("GET", "/api/sandbox/{}/organization"),
+        ("GET", "/api/sandbox/{}/region-quota"),
+        ("GET", "/api/organizations/by-sandbox-id/{}"),
+        ("GET", "/api/organizations/region-quota/by-sandbox-id/{}"),
     ],
     "dotenv": [
         ("GET", KEYS_V1),
@@ -93,8 +110,10 @@ PUBLISHED = {
         ("GET", "/api/v1/user"),
     ],
 }
-# What an object is known by: the first of these that it has. A new key has only its secret.
-KNOWN_BY = ("id", "userId", "value", "endpoint")
+# What an object is known by: the first of these that it has. A new key has only its secret, telemetry where it goes, and usage
+# only its rows.
+KNOWN_BY = ("id", "userId", "value", "organizationId", "apiKey", "password", "regionUsage", "endpoint")
+ROWS, SHARED = Some("rows", lambda value: isinstance(value, list)), matching("[a-z][a-z0-9._-]*")
 ENDPOINT = "https://otel.example.com"
 FILES = {dialect: read(f"{dialect}.http") for dialect in DOCUMENTED}
 CALLS = [pytest.param(dialect, call, id=f"{dialect}-{call.title}") for dialect, file in FILES.items() for call in file.calls]
@@ -124,6 +143,7 @@ def _play(dialect: str, world: World, http: Http) -> Iterator[tuple[int, Answer 
         "member_email": member.email,
         "member_id": to_uuid(member.id),
         "operator": world.platform_token(),
+        "sandbox": Metered(world, cpu=1).committed(cpu=1).resource_id,
     }
     run = Run({**FILES[dialect].variables, "host": f"http://{http.address}", **people})
     for call in FILES[dialect].calls:
@@ -147,12 +167,8 @@ def test_a_request_of_the_http_files_is_answered_as_it_says(dialect: str, call: 
         assert answer.headers["content-type"] == "application/json"
         first = answer.body if dialect == "daytona" else answer.body.get("data") or answer.body["api_key"]
         first = first[0] if isinstance(first, list) else first
-        known_by = {"daytona": UUID, "dotenv": ULID}[dialect]
-        assert first == exactly(1) or next(first[name] for name in KNOWN_BY if name in first) in (
-            known_by,
-            secret("usr"),
-            ENDPOINT,
-        )
+        known_by = [{"daytona": UUID, "dotenv": ULID}[dialect], secret("usr"), secret("rgn"), ROWS, SHARED, ENDPOINT]
+        assert first == exactly(1) or next(first[name] for name in KNOWN_BY if name in first) in known_by
     else:
         assert (answer.raw, answer.headers["content-type"]) == (b"", None)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.clock import MovableClock
-from support.deployment import CATALOG, LIMITS
+from support.deployment import CATALOG, LIMITS, REGIONS
 from support.desk import NOW, Desk, Somebody
 
 from tenantry_server import bootstrap, logs
@@ -30,7 +30,7 @@ def desk(tmp_path: Path, clock: MovableClock) -> Iterator[Desk]:
     logs.configure(logging.CRITICAL)
     database = open_database(f"sqlite:///{tmp_path / 'tenantry.db'}")
     migrate(database)
-    yield Desk(bootstrap.wire(database, CATALOG, LIMITS, clock))
+    yield Desk(bootstrap.wire(database, CATALOG, LIMITS, clock, regions=REGIONS))
     database.shut_down()
 
 

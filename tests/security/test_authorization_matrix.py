@@ -74,6 +74,14 @@ _NARROWER = {
 }
 
 
+# What operators may call, and is refused all the same where the organization is not active; and how.
+_ACTIVE_ONLY = {"Reserve"}
+_INACTIVE = {
+    OrganizationState.SUSPENDED: "ORGANIZATION_SUSPENDED",
+    OrganizationState.DELETED: "ORGANIZATION_NOT_ACCESSIBLE",
+}
+
+
 @dataclass(frozen=True)
 class Violation:
     """A cell whose answer is not the one expected."""
@@ -104,7 +112,7 @@ class Matrix:
     def _cell(self, method: MethodDescriptor, player: Player, state: OrganizationState) -> Iterator[Violation]:
         players = self._stage(state)
         token, facts = players.credential(player)
-        expected = verdict(_declared(method), facts, state.value, players.here)
+        expected = verdict(_declared(method), facts, *_meant(method, facts, state, players.here))
         if expected is None and _would_change_the_stage(method):
             players = Players(Stage(self._world, state))
             token, facts = players.credential(player)
@@ -136,6 +144,14 @@ def _declared(method: MethodDescriptor) -> policy_pb2.Access:
     return policy_pb2.Access(level=declared.level, permissions=declared.permissions, principals=kinds)
 
 
+def _meant(method: MethodDescriptor, facts: Facts, state: OrganizationState, here: str) -> tuple[str, str]:
+    """The state of the organization that is meant, and its id: where a header names it, a token means the one it is bound to,
+    and the other ones that callers have are active.
+    """
+    is_elsewhere = bool(header_of(method)) and facts.bound_to not in ("", here)
+    return (OrganizationState.ACTIVE.value, facts.bound_to) if is_elsewhere else (state.value, here)
+
+
 def _would_change_the_stage(method: MethodDescriptor) -> bool:
     """Changes of the core API are made with validate_only; those of a dialect happen."""
     names_it = "organization_id" in method.input_type.fields_by_name
@@ -158,6 +174,8 @@ class _Judgement:
             return seen == expected
         if denies_by_answer(self.method):
             return answer is None
+        if self.method.name in _ACTIVE_ONLY and self.state in _INACTIVE:
+            return answer is not None and answer.reason == _INACTIVE[self.state]
         if names_an_organization(self.method):
             is_header = bool(header_of(self.method))
             may, refusals = judged_there(access_of(self.method), self.caller, self.state.value, self.here, as_bound=is_header)

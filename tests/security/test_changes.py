@@ -135,7 +135,7 @@ def test_a_read_is_answered_and_changes_nothing(stages: Any, method: MethodDescr
 
 
 def _secrets(answer: Any) -> list[str]:
-    """The fields of an answer that hold the secret of a token; anywhere else than on top one must not be at all."""
+    """The fields of an answer that hold a secret; anywhere else than on top one must not be at all."""
     fields = {field.name: value for field, value in answer.ListFields() if isinstance(value, str)}
     found = [name for name, value in fields.items() if digest(value)]
     assert len(re.findall(SCANNER, str(answer))) == len(found)
@@ -143,9 +143,9 @@ def _secrets(answer: Any) -> list[str]:
 
 
 def _without_secret(method: MethodDescriptor, answer: Any) -> Any:
-    """The answer as a repetition has it: where a token was made or rotated, without the one secret that it had."""
+    """The answer as a repetition has it: where something was made or rotated, without the secrets that it had."""
     found, rest = _secrets(answer), deepcopy(answer)
-    assert len(found) == (1 if shows_a_secret(method) else 0)
+    assert bool(found) == shows_a_secret(method)
     for name in found:
         rest.ClearField(name)
     return rest

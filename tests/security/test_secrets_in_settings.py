@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from support.descriptors import methods
 from support.overheard import HEADER, Scene
 
-from tenantry_server import cli, config, logs
+from tenantry_server import cli, config, environment, logs
 
 PASSWORD = "canary-password"
 
@@ -45,7 +45,7 @@ def test_the_operators_settings_do_not_show_the_password() -> None:
     settings = config.load({"TENANTRY_DATABASE_URL": f"postgresql://tenantry:{PASSWORD}@db/tenantry"})
     assert PASSWORD in settings.database_url
     assert PASSWORD not in f"{settings!r} {settings}"
-    assert PASSWORD not in f"{cli._Environment(settings)!r}"
+    assert PASSWORD not in f"{environment.Environment(settings)!r}"
 
 
 @pytest.mark.parametrize(

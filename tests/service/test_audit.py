@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 from grpc import StatusCode
+from support.deployment import CATALOG
 from support.rpc import Client
 from support.world import AUDITOR, DEVELOPER, MEMBER, OWNER, Person, World
 
@@ -16,6 +17,9 @@ from tenantry_server.domain import ids
 LIST = "AuditService.ListAuditEvents"
 ORGANIZATION, MEMBERS, ROLES, INVITATIONS = (f"{noun}Service" for noun in ("Organization", "Member", "Role", "Invitation"))
 Told = tuple[str, str, str, dict[str, tuple[Any, Any]]]
+
+# What choosing a default region gives there.
+QUOTA = {"region_id": "eu", "resource_class": "container", "limits": CATALOG.metrics.initial()}
 
 
 def told(event: Any) -> Told:
@@ -48,7 +52,7 @@ def test_life_of_an_organization_is_told(world: World) -> None:
     this = ("organization", acme.id)
     assert trail(world, acme, bo, since) == [
         ("organization.update", *this, {"name": ("Acme", "New")}),
-        ("organization.set_default_region", *this, {"default_region_id": ("", "eu")}),
+        ("organization.set_default_region", *this, {"default_region_id": ("", "eu"), "region_quota": (None, QUOTA)}),
         (
             "organization.update_settings",
             *this,

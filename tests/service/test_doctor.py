@@ -59,6 +59,9 @@ _REFERENCES = "every reference leads somewhere"
 _DELETED = "a deleted user has no credential, no verified address, and owns only what is deleted"
 _SECRET = "a token has one secret that does not end"
 _BOUND = "a token that is bound to an organization acts for a member"
+_COUNTED = "what is counted as used is what committed leases hold"
+_CLAIMED = "a committed lease's resource is its organization's, and no other resource is anybody's"
+_PLACED = "a quota, a lease and a default region are of a region that there is"
 _PLATFORM = "the platform's changes have one audit event each"
 
 BREAKS: dict[str, list[Break]] = {
@@ -154,6 +157,16 @@ BREAKS: dict[str, list[Break]] = {
         Break("UPDATE invitations SET granter_user_id = ''"),
         Break("UPDATE invitations SET granter_token_id = '{owner}'"),
     ],
+    _CLAIMED: [
+        Break("DELETE FROM leased_resources"),
+        Break("UPDATE leased_resources SET organization_id = '{personal}'"),
+        Break("INSERT INTO leased_resources VALUES ('sandbox', 'stray', '{acme}')"),
+    ],
+    _PLACED: [
+        Break("UPDATE region_quotas SET region_id = 'mars'"),
+        Break("UPDATE usage_leases SET region_id = 'mars' WHERE state = 'committed'", also=(_COUNTED,)),
+        Break("UPDATE organizations SET default_region_id = 'mars' WHERE id = '{acme}'"),
+    ],
     _REFERENCES: [
         Break("UPDATE membership_roles SET organization_id = '{personal}'", ("membership_roles",)),
         Break("UPDATE invitation_roles SET organization_id = '{personal}'", ("invitation_roles",)),
@@ -196,7 +209,7 @@ BREAKS: dict[str, list[Break]] = {
         ),
         Break(
             "INSERT INTO organizations SELECT 'acme', name, slug, personal, state, creator_user_id, default_region_id, "
-            "limited_network_egress, '{{}}', 0, 0, 0, NULL, NULL, NULL, NULL, '', NULL, '', '' FROM organizations "
+            "limited_network_egress, '{{}}', 0, 0, 0, NULL, NULL, NULL, NULL, '', NULL, '', '', '{{}}' FROM organizations "
             "WHERE id = '{acme}'",
             also=(_OWNED, _SLUG),
         ),
@@ -207,6 +220,16 @@ BREAKS: dict[str, list[Break]] = {
     ],
     "an experimental configuration is a JSON object": [
         Break(f"UPDATE organizations SET experimental_config = '{text}' WHERE id = '{{acme}}'") for text in ("{{", "[]", "")
+    ],
+    _COUNTED: [
+        Break("UPDATE usages SET amount = amount + 1"),
+        Break("DELETE FROM usages"),
+        Break("UPDATE usage_leases SET amounts = '{{\"cpu\":9}}' WHERE state = 'committed'"),
+    ],
+    "a quota limits metrics of the catalog": [
+        Break("UPDATE organizations SET quotas = '{{\"cpu\":1}}' WHERE id = '{acme}'"),
+        Break("UPDATE organizations SET quotas = '{{\"volume\":-1}}' WHERE id = '{acme}'"),
+        Break("UPDATE region_quotas SET limits = '{{\"horses\":1}}'"),
     ],
     # An index that lost an entry, as after a fault of the disk; PostgreSQL looks after its own files.
     _FILE: [Break("UPDATE sqlite_schema SET sql = sql || ' WHERE state <> ''active''' WHERE name = 'organizations_creator'")],

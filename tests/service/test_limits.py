@@ -10,6 +10,7 @@ from grpc import StatusCode
 from support.rpc import Refused
 from support.world import OWNER, Person, World
 
+from tenantry_server.domain.regions import FirstRegion
 from tenantry_server.services.service import Limits
 
 CREATE = "OrganizationService.CreateOrganization"
@@ -129,8 +130,8 @@ def test_full_organization_can_still_send_its_pending_invitations_again(small: W
 
 
 def test_lifetimes_and_regions_are_the_operators(deploy_own: Callable[..., World]) -> None:
-    limits = Limits(regions=("mars",), invitation_lifetime=timedelta(hours=1), undelete_window=timedelta(minutes=1))
-    world = deploy_own(limits=limits)
+    limits = Limits(invitation_lifetime=timedelta(hours=1), undelete_window=timedelta(minutes=1))
+    world = deploy_own(limits=limits, regions=[FirstRegion(id="mars", name="Mars")])
     ana = world.person()
     acme = ana.rpc(CREATE, name="Acme", default_region_id="mars")
     offer = world.invite(acme, ana, "guest@example.com")

@@ -37,7 +37,7 @@ class Earlier:
         with raw.connect(url) as connection:
             for name, user_id in (("ana", self.ana), ("bo", self.bo)):
                 self._user(connection, name, user_id)
-            self._organization(connection, self.acme, "Acme", self.ana, personal=False)
+            self._organization(connection, self.acme, "Acme", self.ana, personal=False, region_id="us")
             self._token(connection, "ana's", TokenKind.USER, self.ana)
             self._token(connection, "ana's, bound", TokenKind.USER, self.ana, self.acme, "role:read sandbox:read")
             self._token(connection, "acme's", TokenKind.ORGANIZATION, "", self.acme, expire_time=AT + 10**12)
@@ -50,9 +50,11 @@ class Earlier:
         self._organization(connection, self.personal[user_id], "Personal", user_id, personal=True)
         raw.insert(connection, "personal_organizations", user_id=user_id, organization_id=self.personal[user_id])
 
-    def _organization(self, connection: raw.Connection, id_: str, name: str, owner: str, *, personal: bool) -> None:
+    def _organization(
+        self, connection: raw.Connection, id_: str, name: str, owner: str, *, personal: bool, region_id: str = ""
+    ) -> None:
         times: dict[str, Any] = {"revision": 1, "create_time": AT, "update_time": AT}
-        more = {"default_region_id": "", "limited_network_egress": False, "experimental_config": "{}", **times}
+        more = {"default_region_id": region_id, "limited_network_egress": False, "experimental_config": "{}", **times}
         row = {"id": id_, "name": name, "slug": id_.lower(), "personal": personal, "state": "active", "creator_user_id": owner}
         raw.insert(connection, "organizations", **row, **more)
         raw.insert(connection, "organization_slugs", slug=id_.lower(), organization_id=id_)
@@ -132,3 +134,16 @@ def test_all_is_sound_and_goes_on(upgraded: Callable[[], tuple[Earlier, World]])
     assert found.personal_organization_id == earlier.personal[earlier.bo]
     operator("UserService.DeleteUser", user_id=found.id)
     assert world.breaches() == []
+
+
+def test_who_had_a_default_region_has_the_quota_there_that_choosing_one_gives(
+    upgraded: Callable[[], tuple[Earlier, World]],
+) -> None:
+    earlier, world = upgraded()
+    ana = world.client(earlier.secrets["ana's"])
+    made = ana("OrganizationService.CreateOrganization", name="New", default_region_id="us")
+    old, new = (
+        world.platform()("QuotaService.GetRegionQuota", organization_id=id_, region_id="us") for id_ in (earlier.acme, made.id)
+    )
+    assert (old.limits, old.resource_class) == (new.limits, new.resource_class)
+    assert list(ana("QuotaService.GetUsage", organization_id=earlier.personal[earlier.ana]).regions) == []

@@ -38,6 +38,11 @@ GROWING = {
         "goes through one's own organizations, at worst",
     ),
     "organizations.CONFIGURED": "goes through all organizations, to encrypt secrets anew; for the command line",
+    "members.COUNT": "counts the members of an organization, up to how many there may be",
+    "regions.COUNT_OF_PLATFORM": "counts the regions of the platform, when a server starts",
+    "quotas.HOLDING": "answers with everything that a report is of",
+    "quotas.ENDED_SINCE": "goes through what was released lately, for a report",
+    **dict.fromkeys(("quotas.LIST", "quotas.USED"), "answers with every quota of an organization, or all that it uses"),
     "users.ANY": "stops at the first row",
     "users.KEY": "reads a table of one row",
     "users.BY_EMAIL": "sorts the few users who claim one address; for the command line",
@@ -152,7 +157,16 @@ def _values(large: Bulk) -> dict[str, Any]:
         **{f"id{n}": numbered("7Y", n + 1) for n in range(32)},
         "granting": [(DEVELOPER,)],
         "word": " sandbox:write ",
+        **_of_use(now),
     }
+
+
+def _of_use(now: int) -> dict[str, Any]:
+    """Values for what is about regions, quotas and leases."""
+    place = {"region_id": "us", "resource_class": "container", "resource_type": "sandbox", "resource_id": "7D7"}
+    urls = dict.fromkeys(("proxy_url", "ssh_gateway_url", "snapshot_manager_url", "name", "endpoint", "by"), "x")
+    figures = {"metric": "cpu", "amount": 1, "amounts": "{}", "limits": "{}", "quotas": "{}", "gpu_types": None}
+    return {**place, **urls, **figures, "enforce_quotas": True, "lease_id": numbered("7D", 7), "until": now}
 
 
 def _differently(name: str, large: Bulk) -> dict[str, Any]:
@@ -164,6 +178,8 @@ def _differently(name: str, large: Bulk) -> dict[str, Any]:
         return {"user_id": large.owner.id}
     if name == "api_tokens.OF_MEMBERS":
         return {"first": numbered("7Z", bulk.BOUND + 1), "last": ids.LAST}
+    if name.endswith("IN_REGION"):  # a custom one
+        return {"region_id": numbered("7J", 7)}
     if name.startswith("authorization.ACCESSIBLE"):
         return {"user_id": large.owner.id}
     if name.startswith("authorization.STANDINGS"):

@@ -34,6 +34,8 @@ class Tenants:
             provision, system = world.services.api_tokens.provision, calls.operator("test")
             token = provision(system, user_id=owner.id)
             ids |= {"_other_role": other, "_invitation": invitation, "_token": token}
+            region = owner.rpc("RegionService.CreateRegion", organization_id=organization.id, name="Cellar")
+            ids |= {"_region": region}
             ids |= {"_owned_token": provision(system, organization_id=organization.id)}
             self.names |= {name + suffix: thing.id for suffix, thing in ids.items()}
 
@@ -75,7 +77,25 @@ _REFUSED = {
         "INSERT INTO api_token_exclusions VALUES ('{nobody}', '{a_token}')"
     ],
     "metered_usage (organization_id) organizations": ["INSERT INTO metered_usage VALUES ('{nobody}', '2030-01', 'm', 1)"],
+    "region_keys (organization_id, region_id) regions": ["INSERT INTO region_keys VALUES ('{a}', '{b_region}', 'proxy', 'd')"],
+    "region_quotas (organization_id) organizations": [
+        "INSERT INTO region_quotas VALUES ('{nobody}', 'us', 'container', '', NULL, 1, 0, 0)"
+    ],
+    "usage_ledgers (organization_id) organizations": ["INSERT INTO usage_ledgers VALUES ('{nobody}', 1)"],
+    "usages (organization_id) organizations": ["INSERT INTO usages VALUES ('{nobody}', '', '', 'volume', 1)"],
+    "usage_leases (organization_id) organizations": [
+        "INSERT INTO usage_leases VALUES ('{nobody}', '{nobody}', '', '', 't', 'r', 'committed', '', NULL, '', '', '', 0, 0)"
+    ],
+    "leased_resources (organization_id) organizations": ["INSERT INTO leased_resources VALUES ('t', 'r', '{nobody}')"],
     "checks": [
+        "INSERT INTO usages VALUES ('{a}', '', '', 'volume', -1)",
+        "INSERT INTO usage_leases VALUES ('{a}', '{nobody}', '', '', 't', 'r', 'committed', '', 1, '', '', '', 0, 0)",
+        "INSERT INTO usage_leases VALUES ('{a}', '{nobody}', '', '', 't', 'r', 'reserved', '', NULL, '', '', '', 0, 0)",
+        "INSERT INTO usage_leases VALUES ('{a}', '{nobody}', '', '', 't', 'r', 'limbo', '', 1, '', '', '', 0, 0)",
+        "UPDATE regions SET type = 'flat' WHERE id = 'us'",
+        "UPDATE regions SET type = 'custom' WHERE id = 'us'",
+        "UPDATE regions SET type = 'shared' WHERE id = '{a_region}'",
+        "INSERT INTO region_keys VALUES ('{a}', '{a_region}', 'front door', 'd')",
         "INSERT INTO membership_roles VALUES ('{a}', '{a_member}', '{a_other_role}', '{a_role}')",
         "INSERT INTO invitation_roles VALUES ('{a}', '{a_invitation}', '{a_other_role}', '{a_role}')",
         "UPDATE organizations SET state = 'limbo'",
@@ -92,6 +112,10 @@ _REFUSED = {
         "UPDATE api_tokens SET kind = 'plt' WHERE id = '{a_owned_token}'",
     ],
     "keys": [
+        "INSERT INTO leased_resources SELECT 't', 'r', id FROM organizations",
+        "INSERT INTO usages SELECT '{a}', '', '', 'volume', 1 FROM users",
+        "INSERT INTO regions SELECT organization_id, '{nobody}', name, type, enforce_quotas, '', '', '', 1, 0, 0 FROM regions",
+        "INSERT INTO region_keys SELECT '{a}', '{a_region}', 'proxy', id FROM users",
         "INSERT INTO audit_events SELECT * FROM audit_events",
         "INSERT INTO memberships SELECT * FROM memberships",
         "UPDATE invitations SET organization_id = '{a}', email = 'same@example.com'",

@@ -85,7 +85,7 @@ class _Filling:
         acme, owner, role = (f"'{value}'" for value in (self._made.organization_id, self._made.owner.id, self._made.role_id))
         member, organization = self._id("7Z"), self._id("7T")
         suspension, limits, otel_config = ("NULL", "NULL", "''", "NULL"), "''", "''"
-        settings = ("FALSE", "'{}'", "1", "0", "0", "NULL", "NULL", *suspension, limits, otel_config)
+        settings = ("FALSE", "'{}'", "1", "0", "0", "NULL", "NULL", *suspension, limits, otel_config, "'{}'")
         self._insert(
             "organizations", ORGANIZATIONS, organization, "'Acme'", "'s' || n", "(1 = 0)", "'active'", member, "''", *settings
         )
@@ -120,6 +120,24 @@ class _Filling:
         self._insert("metered_usage", OTHERS, acme, "n + 100000", "'api_calls'", "1")
         self._insert("request_records", OTHERS, "'p' || n", "'r' || n", "''", "''", "0")
         self._credentials(acme, owner, member)
+        self._resources(acme)
+
+    def _resources(self, acme: str) -> None:
+        """Regions, quotas and leases: of the large organization very many, of the others some."""
+        other, times = self._id("7Q"), ("1", "0", "0")
+        region = ("'custom'", "FALSE", "''", "''", "''", *times)
+        self._insert("regions", ROLES, acme, self._id("7J"), "'R' || n", *region)
+        self._insert("regions", 2 * OTHERS, other, self._id("7J"), "'R'", *region)
+        self._insert("region_keys", 2 * OTHERS, other, self._id("7J"), "'proxy'", "'k' || n")
+        self._insert("region_quotas", ROLES, acme, self._id("7J"), "'container'", "'{}'", "NULL", *times)
+        self._insert("region_quotas", 2 * OTHERS, other, "'us'", "'container'", "'{}'", "NULL", *times)
+        self._insert("usage_ledgers", 2 * OTHERS, other, "1")
+        self._insert("usages", 2 * OTHERS, other, "'us'", "'container'", "'cpu'", "1")
+        for prefix, count, organization_id in (("7E", 2 * OTHERS, other), ("7D", 2 * OTHERS, acme)):
+            resource = ("'us'", "'container'", "'sandbox'", f"'{prefix}' || n")
+            lease = ("'committed'", "'{}'", "NULL", "''", "''", "''", "0", "0")
+            self._insert("usage_leases", count, organization_id, self._id(prefix), *resource, *lease)
+            self._insert("leased_resources", count, "'sandbox'", f"'{prefix}' || n", organization_id)
 
     def _credentials(self, acme: str, owner: str, member: str) -> None:
         """Tokens of everybody, their secrets, where they are kept out, and how identity providers know people."""

@@ -7,7 +7,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import Any
 
-from tenantry_server.domain.errors import UserNotFound
+from tenantry_server.domain.errors import TenantryError
 
 from .operators import delete_user
 from .rpc import Refused
@@ -41,7 +41,7 @@ class Changing:
         act = self.dice.choice([name for name in vars(type(self)) if name.startswith("act_")])
         try:
             getattr(self, act)()
-        except (Refused, UserNotFound) as refusal:  # a token of somebody who is gone is refused without a call
+        except (Refused, TenantryError) as refusal:  # what tests provision, and a token of somebody who is gone, has no status
             self.done[f"{act} {refusal.reason}"] += 1
         else:
             self.done[act] += 1
@@ -138,6 +138,19 @@ class Changing:
 
     def act_region(self) -> None:
         self.program("OrganizationService.SetDefaultRegion", default_region_id="eu", **self._here)
+
+    def act_custom_region(self) -> None:
+        made = self.program("RegionService.CreateRegion", name=fresh("Region"), proxy_url="https://a.example", **self._here)
+        region = {"region_id": made.id, **self._here}
+        self.program("RegionService.RotateRegionKey", endpoint="REGION_ENDPOINT_PROXY", **region)
+        self.program("RegionService.UpdateRegion", proxy_url="", **region)
+        self.program("RegionService.DeleteRegion", **region)
+
+    def act_quotas(self) -> None:
+        quota = {"region_id": "us", "resource_class": "windows", **self._here}
+        self.admin("QuotaService.CreateRegionQuota", **quota)
+        self.admin("QuotaService.UpdateRegionQuota", **quota)
+        self.admin("QuotaService.DeleteRegionQuota", **quota)
 
     def act_delete(self) -> None:
         if self.dice.random() < 0.3:

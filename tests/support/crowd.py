@@ -9,7 +9,8 @@ from tenantry_server.domain import call as calls
 from .descriptors import is_platform
 from .requests import Objects
 from .rpc import Client
-from .world import DEVELOPER, OWNER, World
+from .stage import ENDPOINTS
+from .world import DEVELOPER, OWNER, World, fresh
 
 KEY = "Key"
 
@@ -39,7 +40,7 @@ class Crowd:
             "member_id": self.members[0].id,
             "invitation_id": invitations[0].id,
         }
-        self.objects = Objects(**self._named, **self._offers(), **self._tokens(), **self._users())
+        self.objects = Objects(**self._named, **self._offers(), **self._tokens(), **self._users(), **self._resources())
 
     def actor(self, method: MethodDescriptor) -> Client:
         """Who may ask for it."""
@@ -62,6 +63,35 @@ class Crowd:
         self.operator = self.world.client(platform[0].secret)
         ids = {"api_token_id": owned[0].id, "own_token_id": own[0].id, "platform_token_id": platform[1].id}
         return {**ids, "key_name": KEY}
+
+    def _resources(self) -> dict[str, str]:
+        """Custom regions, quotas, and leases of which some are committed."""
+        here = {"organization_id": self.organization.id}
+        places = {f"{name}_url": "https://a.example" for name in ENDPOINTS}
+        platform_region = self.operator("RegionService.CreatePlatformRegion", id=fresh("region"), type="REGION_TYPE_SHARED")
+        regions = [
+            self.owner.rpc("RegionService.CreateRegion", name=fresh("Region"), **places, **here) for _ in range(self.size)
+        ]
+        key = {"region_id": regions[0].id, "endpoint": "REGION_ENDPOINT_PROXY"}
+        held = self.owner.rpc("RegionService.RotateRegionKey", **key, **here)
+        for name in ("container", "windows"):
+            limits = [{"metric": "cpu", "limit": 1000}]
+            self.operator("QuotaService.CreateRegionQuota", region_id="us", resource_class=name, limits=limits, **here)
+        leases = [
+            self.operator(
+                "QuotaService.Reserve",
+                region_id="us",
+                resource_type="sandbox",
+                resource_id=fresh("sandbox"),
+                amounts=[{"metric": "cpu", "amount": 1}],
+                **here,
+            )
+            for _ in range(2 * self.size)
+        ]
+        for lease in leases[self.size :]:
+            self.operator("QuotaService.Commit", lease_id=lease.id, **here)
+        named = {"region_id": regions[0].id, "region_key": held.key, "platform_region_id": platform_region.id}
+        return {**named, "lease_id": leases[0].id, "resource_id": leases[-1].resource_id}
 
     def _users(self) -> dict[str, str]:
         """Somebody to change and delete, and somebody who is deleted."""

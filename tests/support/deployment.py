@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,8 @@ import grpc
 
 from tenantry_server import bootstrap, logs, sweeper
 from tenantry_server.bootstrap import Server, Services
-from tenantry_server.config import load_catalog
+from tenantry_server.config import load_catalog, load_regions
+from tenantry_server.domain.regions import FirstRegion
 from tenantry_server.services import last_used, meter
 from tenantry_server.services.secret_keys import SecretKeys
 from tenantry_server.services.service import Limits
@@ -24,6 +25,7 @@ from tenantry_server.store.schema import migrate
 from .clock import MovableClock
 
 CATALOG = load_catalog()
+REGIONS = load_regions()
 # Tests found more organizations than a person may, and reach the limits by setting others.
 _FOLDER = TemporaryDirectory(prefix="tenantry-keys-")
 atexit.register(_FOLDER.cleanup)
@@ -64,6 +66,7 @@ def deploy(
     url: str,
     *,
     limits: Limits = LIMITS,
+    regions: Sequence[FirstRegion] = REGIONS,
     make: Callable[..., Server] = Server,
     prepare: Callable[[Services], Any] | None = None,
     open_url: Callable[[str], Database] = open_database,
@@ -76,7 +79,7 @@ def deploy(
     database = open_url(url)
     migrate(database)
     clock = MovableClock()
-    services = bootstrap.wire(database, CATALOG, limits, clock)
+    services = bootstrap.wire(database, CATALOG, limits, clock, regions=regions)
     if prepare is not None:
         prepare(services)
     server = make(services, address="127.0.0.1:0")

@@ -18,6 +18,8 @@ CORE = "tenantry.v1."
 _RULES: Any = validate_pb2.DESCRIPTOR.extensions_by_name["field"]
 # Methods by these verbs read; every other one changes something.
 READING_VERBS = ("Get", "List", "Count", "Find", "Export", "Check", "BatchCheck")
+# Fields of an answer that hold what is shown once.
+_SECRETS = frozenset({"secret", "key", "proxy_api_key", "api_key", "password"})
 # Fields of a request that say how, and not what.
 CONTROLS = frozenset(
     {"request_id", "validate_only", "etag", "update_mask", "page_size", "page_token", "at_least_revision"},
@@ -76,6 +78,11 @@ def is_scoped(method: MethodDescriptor) -> bool:
     return access_of(method).level in (policy_pb2.ACCESS_LEVEL_UNSPECIFIED, policy_pb2.ACCESS_LEVEL_SCOPED)
 
 
+def is_metered(method: MethodDescriptor) -> bool:
+    """Whether the method changes what an organization uses, of which leases tell, and no audit event does."""
+    return core_of(method).name in ("Reserve", "Commit", "Release", "ReportUsage")
+
+
 def is_platform(method: MethodDescriptor) -> bool:
     """Whether the method is one of operators and internal services."""
     return access_of(method).level == policy_pb2.ACCESS_LEVEL_PLATFORM
@@ -90,8 +97,9 @@ def names_an_organization(method: MethodDescriptor) -> bool:
 
 
 def shows_a_secret(method: MethodDescriptor) -> bool:
-    """Whether the answer has the secret of a token that was just made or rotated."""
-    return "secret" in core_of(method).output_type.fields_by_name
+    """Whether the answer has the secret of a token, or the key of a region, that was just made or rotated."""
+    answers = (core_of(method).output_type, method.output_type)
+    return any(not _SECRETS.isdisjoint(answer.fields_by_name) for answer in answers)
 
 
 def denies_by_answer(method: MethodDescriptor) -> bool:

@@ -26,7 +26,9 @@ from tenantry_server.rpc.invitations import InvitationsServicer
 from tenantry_server.rpc.members import MembersServicer
 from tenantry_server.rpc.organizations import OrganizationsServicer
 from tenantry_server.rpc.platform_tokens import PlatformTokensServicer
+from tenantry_server.rpc.quotas import QuotasServicer
 from tenantry_server.rpc.rate_limits import LimitsServicer
+from tenantry_server.rpc.regions import RegionsServicer
 from tenantry_server.rpc.roles import RolesServicer
 from tenantry_server.rpc.users import UsersServicer
 from tenantry_server.services.permission_lists import PermissionLists
@@ -92,6 +94,8 @@ class Desk:
             "UserService": UsersServicer(services.users, services.departures, services.erasure, services.who_am_i),
             "ApiTokenService": ApiTokensServicer(services.api_tokens, services.own_tokens),
             "PlatformTokenService": PlatformTokensServicer(services.platform_tokens),
+            "RegionService": RegionsServicer(services.regions),
+            "QuotaService": QuotasServicer(services.quotas, services.usages, services.usage_reports),
             "AuthorizationService": AuthorizationServicer(services.authorization, PermissionLists(services.authorization)),
         }
         described = {method.containing_service.name: method.containing_service for method in core_methods()}
@@ -121,6 +125,10 @@ class Desk:
         """Whoever has a token."""
         return Somebody(self, secret)
 
+    def public(self, name: str, /, **fields: Any) -> Any:
+        """What a method answers to anybody."""
+        return self.call("", name, request_of(name, **fields))
+
     def call(self, token: str, name: str, request: Any) -> Any:
         """What a method answers. Raises what it raises."""
         method = method_of(name)
@@ -133,6 +141,8 @@ class Desk:
 
     def _prepare(self, token: str, method: str, request: Any) -> Call:
         store, requirement = self.services.store, self._policies[method].requirement
+        if requirement.level is Level.PUBLIC:
+            return Call(method=method, requirement=requirement)
         named = getattr(request, "organization_id", "") if requirement.level in (Level.SCOPED, Level.AUTHENTICATED) else ""
         organization_id = ids.find_or_nil(named) if named or requirement.level is Level.SCOPED else ""
         known = authenticate(store.database, store.catalog, str(tokens.digest(token)), organization_id, store.clock.now())

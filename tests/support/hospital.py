@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tenantry_server.domain import call as calls
 
 from .deployment import CATALOG
@@ -19,6 +21,7 @@ class Hospital:
         world.invite(acme, owner, f"guest-{member.email}", DEVELOPER, role.id)
         gone = world.organization(owner, "Gone")
         owner.rpc("OrganizationService.DeleteOrganization", organization_id=gone.id)
+        _metered(world, acme)
         self.url = world.deployment.url
         self.names = {
             "owner": owner.id,
@@ -33,6 +36,15 @@ class Hospital:
             **_tokens(world, owner, member, acme.id),
             **_former(world),
         }
+
+
+def _metered(world: World, acme: Any) -> None:
+    """A quota, and a lease that is committed."""
+    operator, here = world.platform(), {"organization_id": acme.id}
+    operator("QuotaService.CreateRegionQuota", region_id="us", **here)
+    wanted = {"resource_type": "sandbox", "resource_id": "sandbox", "amounts": [{"metric": "cpu", "amount": 1}]}
+    lease = operator("QuotaService.Reserve", region_id="us", **wanted, **here)
+    operator("QuotaService.Commit", lease_id=lease.id, **here)
 
 
 def _tokens(world: World, owner: Person, member: Person, acme: str) -> dict[str, str]:

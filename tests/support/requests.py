@@ -42,6 +42,11 @@ class Objects:
     left_id: str  # that organization
     deleted_user_id: str  # somebody who is deleted already
     platform_token_id: str
+    region_id: str  # a custom region of the organization, with all services
+    region_key: str  # of a service of it
+    platform_region_id: str
+    lease_id: str  # of something that is reserved
+    resource_id: str  # a sandbox of which a committed lease tells
 
     def of_kind(self, kind: int) -> str:
         """The object that a reference of this kind may name."""
@@ -50,6 +55,8 @@ class Objects:
             policy_pb2.REFERENCE_MEMBER: self.member_id,
             policy_pb2.REFERENCE_INVITATION: self.invitation_id,
             policy_pb2.REFERENCE_API_TOKEN: self.api_token_id,
+            policy_pb2.REFERENCE_REGION: self.region_id,
+            policy_pb2.REFERENCE_LEASE: self.lease_id,
         }
         return known[kind]
 
@@ -61,6 +68,13 @@ _STRINGS: tuple[tuple[Any, Callable[[], str]], ...] = (
     (rules_pb2.email_address, lambda: f"{fresh('sample')}@example.com"),
     (rules_pb2.region_id, lambda: "us"),
     (rules_pb2.web_address, lambda: "https://otel.example"),
+    (rules_pb2.region_id_or_none, lambda: "us"),
+    (rules_pb2.platform_region_id, lambda: fresh("region")),
+    (rules_pb2.region_name, lambda: fresh("Region")),
+    (rules_pb2.service_url, lambda: "https://sample.example"),
+    (rules_pb2.metric_name, lambda: "cpu"),
+    (rules_pb2.resource_class, lambda: "container"),
+    (rules_pb2.resource_id, lambda: fresh("sandbox")),
 )
 # What a caller of each level may be granted and grant.
 _PERMISSION = {policy_pb2.ACCESS_LEVEL_PLATFORM: "user:read"}
@@ -70,6 +84,10 @@ _KNOWN: dict[str, Callable[[Objects], str]] = {
     "email": lambda objects: objects.user_email,
 }
 _ENDING_VERBS = ("Delete", "Revoke")
+_RESOURCE: dict[str, Callable[[Objects], str]] = {
+    "resource_type": lambda objects: "sandbox",
+    "resource_id": lambda objects: objects.resource_id,
+}
 # Fields of which neither type nor name says enough.
 _SPECIAL: dict[str, Callable[[Objects], str]] = {
     "tenantry.v1.DeleteUserRequest.Successor.organization_id": lambda objects: objects.left_id,
@@ -82,6 +100,22 @@ _SPECIAL: dict[str, Callable[[Objects], str]] = {
     "tenantry.rest.authzen.v1.Resource.type": lambda objects: "organization",
     "tenantry.rest.authzen.v1.Resource.id": lambda objects: objects.organization_id,
     "tenantry.rest.authzen.v1.Action.name": lambda objects: "sandbox:read",
+    **{
+        f"tenantry.{package}.CreateRegionQuotaRequest.{field}": lambda objects: "linux-vm"
+        for package, field in (("v1", "resource_class"), ("rest.daytona.v1", "sandbox_class"))
+    },
+    **{
+        f"tenantry.v1.{name}ByResourceRequest.{field}": find
+        for name in ("FindOrganization", "FindRegionQuota")
+        for field, find in _RESOURCE.items()
+    },
+    "tenantry.v1.FindRegionByKeyRequest.key": lambda objects: objects.region_key,
+    "tenantry.v1.UpdatePlatformRegionRequest.platform_region_id": lambda objects: objects.platform_region_id,
+    "tenantry.v1.ReserveRequest.gpu_type": lambda objects: "H100",
+    "tenantry.v1.AllowedGpuTypesChange.gpu_types": lambda objects: "H100",
+    "tenantry.v1.UpdateOrganizationQuotasRequest.cleared_metrics": lambda objects: "volume",
+    "tenantry.v1.CreateRegionQuotaRequest.cleared_metrics": lambda objects: "max-cpu-per-gpu-sandbox",
+    "tenantry.v1.UpdateRegionQuotaRequest.cleared_metrics": lambda objects: "max-cpu-per-gpu-sandbox",
 }
 # Large numbers.
 _AMOUNTS = {"tenantry.v1.UpdateOrganizationLimitsRequest.api_calls_per_month": 1_000_000}
@@ -151,16 +185,20 @@ class _Builder:
         if field.type == FieldDescriptor.TYPE_STRING:
             return self._string(field)
         if field.type == FieldDescriptor.TYPE_ENUM and field.enum_type is not None:
-            return field.enum_type.values[-1].number
+            declared = rules_of(field)
+            allowed = list(getattr(declared.enum, "in")) if declared is not None else []
+            return allowed[-1] if allowed else field.enum_type.values[-1].number
         if field.type == FieldDescriptor.TYPE_BOOL:
             return True
-        if field.type == FieldDescriptor.TYPE_INT32:
+        if field.type == FieldDescriptor.TYPE_INT32 or _is_quantity(field):
             return 1
         if field.full_name in _AMOUNTS:
             return _AMOUNTS[field.full_name]
         name = field.message_type.full_name if field.message_type is not None else ""
         if name == "google.protobuf.Struct":
             return {"switch": True}
+        if name == "google.protobuf.Value":
+            return {"string_value": "https://sample.example"} if field.name.endswith("_url") else {"number_value": 1}
         if name == "google.protobuf.Duration":
             return {"seconds": 60}
         if field.message_type is not None and name.startswith("tenantry."):
@@ -170,6 +208,8 @@ class _Builder:
     def _string(self, field: FieldDescriptor) -> str:
         if special := _SPECIAL.get(field.full_name):
             return special(self._objects)
+        if field.full_name == "tenantry.v1.NewLimit.metric":
+            return "snapshot" if self._method.name == "UpdateOrganizationQuotas" else "cpu"
         if kind := reference_of(field):
             return self._objects.of_kind(kind)
         if named := self._ids().get(field.name):
@@ -194,6 +234,8 @@ class _Builder:
         """What ids name that are no reference into an organization: by who calls, the caller's or the operator's."""
         objects = self._objects
         found = {"organization_id": objects.organization_id, "invitation_id": objects.own_invitation_id}
+        # Of dialects, whose fields say no rules.
+        found |= {"region_id": "us", "sandbox_class": "container", "sandbox_id": objects.resource_id}
         if access_of(self._method).level == policy_pb2.ACCESS_LEVEL_PLATFORM:
             return {**found, "user_id": objects.user_id, "api_token_id": objects.platform_token_id}
         return {**found, "user_id": objects.stranger_id, "api_token_id": objects.own_token_id}
@@ -202,8 +244,15 @@ class _Builder:
         return not is_change(self._method) or self._method.name.startswith(_ENDING_VERBS)
 
 
+def _is_quantity(field: FieldDescriptor) -> bool:
+    declared = rules_of(field)
+    return declared is not None and bool(declared.int64.Extensions[rules_pb2.quantity])
+
+
 def _is_left_out(field: FieldDescriptor) -> bool:
     """Controls, plain switches, instants, and `unrestricted`, which stands for permissions: a request is good without them."""
     is_switch = field.type == FieldDescriptor.TYPE_BOOL and not field.has_presence
     is_optional = field.message_type is not None and field.message_type.full_name in _OPTIONAL
+    # A new quota has totals, and a region keys only of services that it has.
+    is_optional = is_optional and not (field.name.startswith("total_") or field.name.endswith("_url"))
     return field.name in CONTROLS or field.name == "unrestricted" or is_switch or is_optional

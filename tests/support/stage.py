@@ -12,14 +12,15 @@ from tenantry_server.domain import call as calls
 from tenantry_server.domain.organizations import OrganizationState
 from tenantry_server.domain.tokens import ApiToken
 
-from .descriptors import access_of, is_platform, label, reference_of
+from .descriptors import access_of, is_metered, is_platform, label, reference_of
 from .requests import Objects, build
 from .rpc import Client, Refused
-from .world import OWNER, World
+from .world import OWNER, World, fresh
 
 # What the stage's role and tokens grant: what every member holds, so that whoever may grant anything may grant this.
 HARMLESS = "sandbox:read"
 KEY = "Key"
+ENDPOINTS = ("proxy", "ssh_gateway", "snapshot_manager")
 # Changes that are told in two trails, by an event each: of a user who leaves the organization that they alone own, and of
 # one who is removed from the trail that is theirs, and then from the platform's, by a change each.
 _TOLD_TWICE = {"UserService.DeleteUser", "UserService.EraseUser"}
@@ -45,6 +46,7 @@ class Stage:
         world.export_telemetry(self.organization, self.owner)
         self._make_tokens()
         self._make_users()
+        self._make_region()
         self._enter(state)
 
     def _make_tokens(self) -> None:
@@ -64,6 +66,30 @@ class Stage:
         self.deleted_user = self.world.person("deleted")
         self.operator("UserService.DeleteUser", user_id=self.deleted_user.id)
 
+    def _make_region(self) -> None:
+        """A custom region, one of the platform, a quota in another, a lease that is reserved there and a committed one."""
+        self.platform_region = self.operator(
+            "RegionService.CreatePlatformRegion", id=fresh("region"), type="REGION_TYPE_SHARED"
+        )
+        here = {"organization_id": self.organization.id}
+        places = {f"{name}_url": f"https://{name.replace('_', '-')}.example" for name in ENDPOINTS}
+        self.region = self.owner.rpc("RegionService.CreateRegion", name=fresh("Region"), **places, **here)
+        self.operator("QuotaService.CreateRegionQuota", region_id="us", limits=[{"metric": "cpu", "limit": 1000}], **here)
+        self.reserved, self.committed = (
+            self.operator(
+                "QuotaService.Reserve",
+                region_id="us",
+                resource_type="sandbox",
+                resource_id=fresh("sandbox"),
+                amounts=[{"metric": "cpu", "amount": 2}],
+                **here,
+            )
+            for _ in range(2)
+        )
+        self.operator("QuotaService.Commit", lease_id=self.committed.id, **here)
+        key = {"region_id": self.region.id, "endpoint": "REGION_ENDPOINT_PROXY"}
+        self.region_key = self.owner.rpc("RegionService.RotateRegionKey", **key, **here).key
+
     @property
     def objects(self) -> Objects:
         """What requests name here."""
@@ -82,6 +108,11 @@ class Stage:
             left_id=self.left.id,
             deleted_user_id=self.deleted_user.id,
             platform_token_id=self.platform_token.id,
+            region_id=self.region.id,
+            region_key=self.region_key,
+            platform_region_id=self.platform_region.id,
+            lease_id=self.reserved.id,
+            resource_id=self.committed.resource_id,
         )
 
     def actor(self, method: MethodDescriptor) -> Client:
@@ -96,6 +127,10 @@ class Stage:
         """The present etag of what this method changes: of the one object that its request names, or of the organization."""
         get, read, here = self.owner.rpc, self.operator, {"organization_id": self.organization.id}
         named = next((field for field in method.input_type.fields if field.name.endswith("_id") and _is_object(field)), None)
+        if "platform_region_id" in method.input_type.fields_by_name:
+            return str(self.platform_region.etag)
+        if named is None and "resource_class" in method.input_type.fields_by_name:
+            return str(read("QuotaService.GetRegionQuota", region_id="us", **here).etag)
         if named is None:
             return str(get("OrganizationService.GetOrganization", **here).etag)
         value = getattr(self.request(method), named.name)
@@ -107,6 +142,7 @@ class Stage:
             self.own_token.id: lambda: get("ApiTokenService.GetMyApiToken", api_token_id=value).api_token,
             self.platform_token.id: lambda: read("PlatformTokenService.GetPlatformToken", api_token_id=value).api_token,
             self.user.id: lambda: read("UserService.GetUser", user_id=value),
+            self.region.id: lambda: get("RegionService.GetRegion", region_id=value, **here),
         }
         return str(found[value]().etag)
 
@@ -142,6 +178,8 @@ def _is_object(field: FieldDescriptor) -> bool:
 
 def events_of(method: MethodDescriptor) -> int:
     """How many events a change has: one for each organization, or the platform, that it is a change of."""
+    if is_metered(method):
+        return 0
     return 2 if label(method) in _TOLD_TWICE else 1
 
 

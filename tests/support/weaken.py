@@ -12,6 +12,7 @@ import pytest
 
 from tenantry_server.domain import call as calls
 from tenantry_server.domain.organizations import Organization
+from tenantry_server.services import quotas, regions
 from tenantry_server.store import standings, transactions
 from tenantry_server.store.database import Database, PostgresDatabase
 from tenantry_server.store.people import User
@@ -28,7 +29,7 @@ _READ_USER = Statement(lambda: User.select(User.id, User.email, User.email_verif
 
 
 def lock(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
-    """Reads the organization, and the user, instead of counting their revisions.
+    """Reads the organization, and the user, instead of counting their revisions; of what is used, counts none either.
 
     On SQLite, where BEGIN IMMEDIATE would still let one writer in at a time, the transaction goes too: every statement is one.
     """
@@ -38,6 +39,8 @@ def lock(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
         return None if found is None else replace(found, revision=next(_REVISIONS))
 
     monkeypatch.setattr(transactions, "bump", bump)
+    for module in (transactions, regions, quotas):
+        monkeypatch.setattr(module, "lock_usage", lambda database, organization_id: None)
     monkeypatch.setattr(organizations, "BUMP_USER", _READ_USER)
     monkeypatch.setattr(users, "TOUCH", _SEE_USER)
     if not isinstance(database, PostgresDatabase):

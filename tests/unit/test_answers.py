@@ -45,7 +45,7 @@ def _is_change(function: ast.FunctionDef) -> bool:
 
 
 # What makes a change; the answer's class is its last argument.
-_TRANSACTIONS = ("change", "create", "create_user", "change_platform", "change_user")
+_TRANSACTIONS = ("change", "create", "create_user", "change_platform", "change_user", "meter")
 
 
 def answer_types() -> list[type]:
@@ -70,7 +70,8 @@ ANSWERS = answer_types()
 
 def test_these_are_the_answers_of_changes() -> None:
     assert [kind.__name__ for kind in ANSWERS] == [
-        *("Addition", "ApiToken", "Invitation", "Member", "NewUser", "Organization", "Role", "RoleDeletion", "User")
+        *("Addition", "ApiToken", "Invitation", "Lease", "Member", "NewUser", "Organization", "QuotaView"),
+        *("Reconciliation", "Region", "Role", "RoleDeletion", "User"),
     ]
     assert Organizations in _services()
 

@@ -41,9 +41,12 @@ ALLOWED = {
     "gateway_tls": {"tls"},
     "sweeper": {"domain", "services", "store", "structlog"},
     "bootstrap": {
-        *{"domain", "store", "oidc", "sweeper", "tls", "services", "wiring", "rpc", "envoy"},
-        *{"rest.authzen", "rest.daytona", "rest.dotenv"},
-        *{"tenantry", "grpc", "grpc_health"},
+        *{"oidc", "rest.authzen", "rest.daytona", "rest.dotenv", "rpc", "servicers", "services", "store", "sweeper"},
+        *{"tls", "wiring", "grpc", "grpc_health"},
+    },
+    "servicers": {
+        *{"envoy", "rest.authzen", "rest.daytona", "rest.dotenv", "rpc", "services", "wiring"},
+        *{"tenantry", "grpc"},
     },
     "wiring": {"domain", "store", "services"},
     "demo": {"bootstrap", "domain", "services"},
@@ -51,8 +54,22 @@ ALLOWED = {
         *{"bootstrap", "children", "config", "domain", "gateway", "oidc", "ports", "services", "store", "tls"},
         *{"grpc", "grpc_health", "structlog"},
     },
+    "environment": {"bootstrap", "config", "store", "click"},
     "cli": {
-        *{"backups", "bootstrap", "config", "demo", "domain", "gateway", "logs", "processes", "services", "store", "click"},
+        *{
+            "backups",
+            "bootstrap",
+            "config",
+            "demo",
+            "domain",
+            "environment",
+            "gateway",
+            "logs",
+            "processes",
+            "services",
+            "store",
+        },
+        "click",
         "rpc.policy",  # the error of a wrong declaration, which stops the server from starting
     },
     "__main__": {"cli"},
@@ -170,7 +187,7 @@ def test_only_programs_import_the_composition_root_and_nothing_imports_the_comma
             if layer_of(name) == of
         }
 
-    assert importers("bootstrap") == {"cli", "demo", "processes"}
+    assert importers("bootstrap") == {"cli", "demo", "environment", "processes"}
     assert importers("cli") == {"__main__"}
 
 

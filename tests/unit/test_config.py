@@ -15,8 +15,19 @@ import pytest
 from cryptography.fernet import Fernet
 from support.issuer import SigningKey
 
-from tenantry_server.config import PREFIX, VARIABLES, ConfigError, Settings, duration, load, load_catalog, load_principals
+from tenantry_server.config import (
+    PREFIX,
+    VARIABLES,
+    ConfigError,
+    Settings,
+    duration,
+    load,
+    load_catalog,
+    load_principals,
+    load_regions,
+)
 from tenantry_server.domain.rates import Rate
+from tenantry_server.domain.regions import FirstRegion, RegionType
 from tenantry_server.oidc.issuers import Issuer
 from tenantry_server.services.secret_keys import SecretKeys
 
@@ -48,7 +59,7 @@ CASES: dict[str, tuple[Read, Any, str, Any, list[str]]] = {
         ["50051", "host:port", "host:123456"],
     ),
     "WORKERS": (lambda s: s.workers, 1, "4", 4, ["0", "-1", "1.5", "many", "١", "1000000000"]),
-    "REGIONS": (lambda s: s.limits.regions, ("us", "eu"), "de , fr", ("de", "fr"), ["us,us", "us,,eu", "a b", "x" * 101]),
+    "REGIONS_FILE": (lambda s: s.regions_file, None, "/regions.yaml", Path("/regions.yaml"), []),
     "PERMISSIONS_FILE": (lambda s: s.permissions_file, None, "/more.yaml", Path("/more.yaml"), []),
     "OIDC_ISSUER": (
         *(lambda s: s.oidc_issuers, (), "http://[::1]:8080/a", (replace(TRUSTED, url="http://[::1]:8080/a"),)),
@@ -244,6 +255,19 @@ def test_an_operators_file_extends_the_catalog(tmp_path: Path) -> None:
         "roles: [{id: 7, name: N, description: D, permissions: []}]",
         "implicit: [7]",
         "implicit: 7",
+        "metrics: {cpu: {description: other}}",
+        "metrics: {robot: {default: 3}}",
+        "metrics: {Robot: {description: Robots}}",
+        "metrics: {robot: {description: Robots, default: -1}}",
+        "metrics: {robot: {description: Robots, default: many}}",
+        "metrics: {robot: {description: Robots, kind: toy}}",
+        "metrics: {robot: {description: Robots, caps: cpu}}",
+        "metrics: {robot: {description: Robots, kind: cap, caps: horse, of: sandbox}}",
+        "metrics: {robot: {description: Robots, kind: cap, caps: cpu, of: sandbox, when: tired}}",
+        "metrics: {robot: {description: Robots, fallback: horse, regional: true}}",
+        "metrics: {robot: {description: Robots, colour: red}}",
+        "metrics: 7",
+        "classes: [A B]",
     ],
 )
 def test_an_operators_file_that_is_no_catalog_is_refused(tmp_path: Path, content: str | None) -> None:
@@ -252,6 +276,53 @@ def test_an_operators_file_that_is_no_catalog_is_refused(tmp_path: Path, content
         file.write_text(content)
     with pytest.raises(ConfigError, match="TENANTRY_PERMISSIONS_FILE"):
         load_catalog(file)
+
+
+def test_an_operators_file_adds_metrics_and_gives_others_other_figures(tmp_path: Path) -> None:
+    file = tmp_path / "more.yaml"
+    file.write_text("metrics: {project: {description: Projects, default: 3}, volume: {default: 7}}\nclasses: [mainframe]\n")
+    metrics = load_catalog(file).metrics
+    assert set(metrics.all) == set(load_catalog().metrics.all) | {"project"}
+    assert (metrics.limit("project", {}), metrics.limit("volume", {}), metrics.limit("snapshot", {})) == (3, 7, 30)
+    assert (metrics.default_class, metrics.classes[-1]) == ("container", "mainframe")
+
+
+def test_a_new_installation_has_two_regions_or_those_of_the_operators_file(tmp_path: Path) -> None:
+    assert [(region.id, region.name, region.type, region.enforce_quotas) for region in load_regions()] == [
+        ("us", "us", RegionType.SHARED, True),
+        ("eu", "eu", RegionType.SHARED, True),
+    ]
+    file = tmp_path / "regions.yaml"
+    file.write_text("regions: [{id: mars, name: Mars, type: dedicated, enforce_quotas: false}]\n")
+    assert load_regions(file) == (FirstRegion(id="mars", name="Mars", type=RegionType.DEDICATED, enforce_quotas=False),)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        "",
+        "[]",
+        "regions: 7",
+        "regions: [us]",
+        "regions: [{name: us}]",
+        "regions: [{id: US}]",
+        "regions: [{id: us}, {id: us}]",
+        "regions: [{id: us, name: Same}, {id: eu, name: Same}]",
+        "regions: [{id: us, type: custom}]",
+        "regions: [{id: us, type: flat}]",
+        "regions: [{id: us, enforce_quotas: perhaps}]",
+        "regions: [{id: us, name: 'a b'}]",
+        "regions: [{id: us, colour: red}]",
+        "regions: [{id: 01arz3ndektsv4rrffq69g5fav}]",
+    ],
+)
+def test_an_operators_file_that_is_no_list_of_regions_is_refused(tmp_path: Path, content: str | None) -> None:
+    file = tmp_path / "regions.yaml"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(ConfigError, match="TENANTRY_REGIONS_FILE"):
+        load_regions(file)
 
 
 KNOWN = frozenset({"user:read"})

@@ -7,25 +7,29 @@
     │                                         PrincipalKindNotAllowed  GrantExceedsOwn  OwnAccess  OwnerProtected
     │                                         TokenOfPerson
     ├─ NotFound                               RoleNotFound  MemberNotFound  InvitationNotFound  UserNotFound
-    │                                         ApiTokenNotFound  OtelConfigNotFound
+    │                                         ApiTokenNotFound  OtelConfigNotFound  RegionNotFound  QuotaNotFound
+    │                                         LeaseNotFound  ResourceNotFound
     ├─ AlreadyExists                          AlreadyMember  InvitationPending  EmailTaken  IdentityTaken
-    │                                         TokenNameTaken
+    │                                         TokenNameTaken  RegionTaken  QuotaExists  ResourceTaken
     ├─ FailedPrecondition                     LastOwner  PersonalOrganization  EmailNotVerified  InvitationExpired
     │                                         InvitationNotPending  InviterLostAuthority  RoleAssigned  SystemRole
     │                                         OrganizationNotDeleted  UndeleteWindowPassed  RequestIdReused  ListTooLong
     │                                         SuccessorMissing  UserDeleted  UserNotDeleted  TokenExpired
     │                                         HistoryNotRetained  OrganizationDeleted  SecretKeysMissing
-    │                                         SecretUnreadable
+    │                                         SecretUnreadable  RegionInUse  EndpointMissing  QuotasNotEnforced
+    │                                         LastDefaultQuota  LeaseEnded  LeaseHoldsLess
     ├─ Aborted                                EtagMismatch  Conflict
     ├─ LimitExceeded
+    ├─ QuotaExceeded
     ├─ RateLimited
     ├─ Overloaded
     ├─ Unavailable                            DatabaseUnavailable  OutcomeUnknown  IdentityProviderUnavailable
     │                                         RevisionNotReached
     └─ DeadlineExceeded
 
-A fact's reason is its class name in upper case; the public list, with the metadata of each, is
-`proto/tenantry/v1/error_reason.proto`. What a message says beyond its fixed words is in the metadata too.
+Those of regions, quotas and leases stand in `quota_errors.py`. A fact's reason is its class name in upper case; the public
+list, with the metadata of each, is `proto/tenantry/v1/error_reason.proto`. What a message says beyond its fixed words is in the
+metadata too.
 """
 
 import re

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -39,7 +39,9 @@ class Suspension:
 
 @record
 class Organization:
-    """A tenant. Configurations are as they may be shown: their secrets are masked. `limits` were set for this one alone."""
+    """A tenant. Configurations are as they may be shown: their secrets are masked. `limits` were set for this one alone, and so
+    were `quotas`, by metric, where they are others than the catalog's.
+    """
 
     id: str
     name: str
@@ -59,6 +61,7 @@ class Organization:
     cleanup_grace_hours: int | None = None
     limits: OrganizationLimits | None = None
     otel_config: Mapping[str, Any] | None = None
+    quotas: Mapping[str, int] = field(default_factory=dict)
 
     def as_of(self, now: datetime) -> "Organization":
         """The organization at an instant: a suspension ends by itself when its time has come."""

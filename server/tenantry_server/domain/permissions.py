@@ -11,6 +11,7 @@ from typing import Any
 
 from . import ids
 from .errors import InvalidRequest, Violation
+from .metrics import Metrics, MetricsError
 from .roles import Role
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*:[a-z][a-z0-9-]*")
@@ -31,10 +32,12 @@ class Permission:
 
 
 class Catalog:
-    """The permissions and the system roles, checked and indexed. `all` is what owners hold; `platform` is apart from it."""
+    """The permissions, the system roles and the metrics, checked and indexed. `all` is what owners hold; `platform` is apart
+    from it.
+    """
 
     def __init__(self, *sources: Mapping[str, Any]) -> None:
-        """Reads mappings of the shape of `permissions.yaml`, each extending the ones before.
+        """Reads mappings of the shape of `permissions.yaml`, of `metrics.yaml`, or of both, each extending the ones before.
 
         Raises CatalogError when one contradicts itself or redefines what stands already.
         """
@@ -67,6 +70,10 @@ class Catalog:
                 self._add_role(data)
         # Keyed by what the roles grant, so it is never stale.
         self.held_by_roles = lru_cache(maxsize=4096)(self._held_by_roles)
+        try:
+            self.metrics = Metrics(*sources)
+        except MetricsError as error:
+            raise CatalogError(str(error)) from error
 
     def _held_by_roles(self, granted: tuple[tuple[str, ...], ...]) -> frozenset[str]:
         """What a member holds whose roles grant this: that, the implicit permissions, and nothing that the catalog lost."""

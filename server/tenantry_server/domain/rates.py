@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -102,6 +103,18 @@ def normal(limits: OrganizationLimits) -> OrganizationLimits | None:
     empty = {name: None for name in SETTABLE if getattr(limits, name) == RateOverride()}
     limits = replace(limits, **empty)
     return None if limits == OrganizationLimits() else limits
+
+
+def refined(limits: OrganizationLimits | None, rates: Mapping[RateClass, RateOverride]) -> OrganizationLimits | None:
+    """The same with some rates set, of which what is None stays as it is."""
+    before = limits or OrganizationLimits()
+    wanted: dict[str, Any] = {}
+    for rate_class, rate in rates.items():
+        override: RateOverride = getattr(before, rate_class) or RateOverride()
+        calls = override.calls if rate.calls is None else rate.calls
+        seconds = override.seconds if rate.seconds is None else rate.seconds
+        wanted[rate_class.value] = RateOverride(calls, seconds)
+    return normal(replace(before, **wanted))
 
 
 class Allowance(NamedTuple):

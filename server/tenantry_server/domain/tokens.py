@@ -2,9 +2,10 @@
 
     tnt_<kind>_<43 characters: 256 random bits><6 characters: CRC-32 of all before>
 
-in base62 (0-9 A-Z a-z). The kind is `usr` (acts for a person), `org` (belongs to an organization) or `plt` (an operator's or
-an internal service's). Secret scanners find it by `SCANNER`; the checksum tells a real one from a look-alike without asking
-the server. Kept is the SHA-256 alone: with 256 random bits a slow hash would add nothing.
+in base62 (0-9 A-Z a-z). The kind is `usr` (acts for a person), `org` (belongs to an organization), `plt` (an operator's or an
+internal service's) or `rgn` (the key of a region's service, which is no credential here). Secret scanners find it by `SCANNER`;
+the checksum tells a real one from a look-alike without asking the server. Kept is the SHA-256 alone: with 256 random bits a
+slow hash would add nothing.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from .organizations import OrganizationState
 from .permissions import Catalog
 from .principal import Access, Principal
 
-SCANNER = r"tnt_(?:usr|org|plt)_[0-9A-Za-z]{49}"
+SCANNER = r"tnt_(?:usr|org|plt|rgn)_[0-9A-Za-z]{49}"
 # How much of a secret is kept to tell tokens apart: its prefix and 4 of its 43 random characters.
 HINT_LENGTH = 12
 LONGEST_OVERLAP = timedelta(days=7)
@@ -35,6 +36,7 @@ class TokenKind(StrEnum):
     USER = "usr"
     ORGANIZATION = "org"
     PLATFORM = "plt"
+    REGION = "rgn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
-from ..domain import errors
+from ..domain import errors, quota_errors
 from ..domain.errors import DOMAIN, TenantryError
 
 _CODES: dict[type[TenantryError], grpc.StatusCode] = {
@@ -25,6 +25,7 @@ _CODES: dict[type[TenantryError], grpc.StatusCode] = {
     errors.LimitExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.RateLimited: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    quota_errors.QuotaExceeded: grpc.StatusCode.RESOURCE_EXHAUSTED,
     errors.Unavailable: grpc.StatusCode.UNAVAILABLE,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
@@ -68,6 +69,9 @@ def _details(error: TenantryError) -> list[Message]:
             return [details_pb2.PreconditionFailure(violations=[violation])]
         case errors.LimitExceeded():
             excess = details_pb2.QuotaFailure.Violation(subject=error.metadata["limit"], description=error.message)
+            return [details_pb2.QuotaFailure(violations=[excess])]
+        case quota_errors.QuotaExceeded():
+            excess = details_pb2.QuotaFailure.Violation(subject=error.metadata["metric"], description=error.message)
             return [details_pb2.QuotaFailure(violations=[excess])]
         case errors.RateLimited():
             excess = details_pb2.QuotaFailure.Violation(subject=error.metadata["rate_limit"], description=error.message)

@@ -28,6 +28,7 @@ from . import emails
 from .assignments import by_holder, roles_of
 from .memberships import count_owners, end_membership, find_member, join, load_member, set_access
 from .offers import cancel_overtaken, ensure_room, invite
+from .seats import ensure_seat
 from .service import MAX_LIST, PageRequest, Service, changes, whole
 
 
@@ -160,5 +161,7 @@ def _add(change: Change, user: User, grant: Grant) -> Member:
     if not join(change, user.id, grant):
         raise AlreadyMember(user_id=user.id)
     overtaken = cancel_overtaken(change, user.email) if user.email_verified else {}
+    if not overtaken:  # the invitation held the seat
+        ensure_seat(change, held=1)
     change.record("member.add", "member", user.id, differences(None, grant) | overtaken)
     return load_member(change, user.id)

@@ -14,6 +14,7 @@ from ..store.queries import invitations as statements
 from ..store.standings import granter_access
 from ..store.values import milliseconds
 from .assignments import custom_id
+from .seats import ensure_seat
 from .service import Limits
 
 
@@ -72,7 +73,7 @@ def ensure_may_be_invited(change: Change, limits: Limits, email: str) -> None:
         raise InvitationPending(email=email)
     if found.overdue:
         change.database.run(statements.CLOSE_OVERDUE, **slots)
-    _ensure_room(found.pending, limits)
+    _ensure_room(change, found.pending, limits)
 
 
 def cancel_overtaken(change: Change, email: str) -> Changes:
@@ -88,14 +89,16 @@ def cancel_overtaken(change: Change, email: str) -> Changes:
 
 
 def ensure_room(change: Change, limits: Limits) -> None:
-    """Refuses what would be one pending invitation too many."""
+    """Refuses what would be one pending invitation, or one seat, too many."""
     slots = {"organization_id": change.organization.id, "now": milliseconds(change.now)}
-    _ensure_room(change.database.one(statements.COUNT_PENDING, most=limits.pending_invitations, **slots), limits)
+    pending = change.database.one(statements.COUNT_PENDING, most=limits.pending_invitations, **slots)
+    _ensure_room(change, pending, limits)
 
 
-def _ensure_room(pending: int, limits: Limits) -> None:
+def _ensure_room(change: Change, pending: int, limits: Limits) -> None:
     if pending >= limits.pending_invitations:
         raise LimitExceeded(limit="pending invitations", maximum=str(limits.pending_invitations))
+    ensure_seat(change)
 
 
 def ensure_inviter_may_grant(change: Change, invitation: Invitation, grant: Grant) -> None:

@@ -24,6 +24,7 @@ from ..domain.etags import etag
 from ..domain.membership import Grant, Member, ensure_holds, ensure_shared
 from ..domain.organizations import Organization, OrganizationState, masked
 from ..domain.paging import Page
+from ..domain.regions import Region
 from ..domain.roles import MemberRole
 from ..store.change import Change
 from ..store.queries import members as member_statements
@@ -33,6 +34,7 @@ from ..store.transactions import create
 from ..store.values import milliseconds
 from .assignments import roles_of
 from .memberships import end_membership, load_member, set_access
+from .placement import default_region, give_first_quota
 from .sealing import Sealing
 from .service import MAX_LIST, PageRequest, Service, changes, whole
 
@@ -45,13 +47,13 @@ class Organizations(Service):
     def create(self, call: Call, *, name: str, default_region_id: str = "") -> Organization:
         """Creates a collaborative organization; the caller becomes its owner."""
         principal = call.principal
-        self._ensure_region(default_region_id or None)
 
         def body(change: Change) -> Organization:
             if not change.call.principal.email_verified:
                 raise EmailNotVerified
             self._ensure_may_own_another(change, principal.user_id)
-            return found(change, name, creator_user_id=principal.user_id, default_region_id=default_region_id)
+            region = default_region(change.database, "", default_region_id) if default_region_id else None
+            return found(change, name, creator_user_id=principal.user_id, region=region)
 
         return create(self.store, call, principal.user_id, body, Organization)
 
@@ -156,11 +158,12 @@ class Organizations(Service):
     @changes
     def set_default_region(self, change: Change, *, default_region_id: str) -> Organization:
         """Sets the default region."""
-        self._ensure_region(default_region_id)
         before = self._changing(change)
-        after = replace(before, default_region_id=default_region_id)
-        change.database.run(statements.SET_REGION, organization_id=after.id, default_region_id=default_region_id)
-        change.record("organization.set_default_region", "organization", after.id, differences(before, after))
+        region = default_region(change.database, before.id, default_region_id)
+        after = replace(before, default_region_id=region.id)
+        change.database.run(statements.SET_REGION, organization_id=after.id, default_region_id=region.id)
+        told = give_first_quota(change, region)
+        change.record("organization.set_default_region", "organization", after.id, differences(before, after) | told)
         return after
 
     @changes
@@ -225,15 +228,12 @@ class Organizations(Service):
         if change.database.one(statements.COUNT_CREATED, user_id=user_id) >= maximum:
             raise LimitExceeded(limit="organizations created by a user", maximum=str(maximum))
 
-    def _ensure_region(self, region_id: str | None) -> None:
-        if region_id is not None and region_id not in self.limits.regions:
-            raise InvalidRequest.of("default_region_id", "is not a known region", "UNKNOWN_REGION")
-
 
 def found(
-    change: Change, name: str, *, creator_user_id: str, personal: bool = False, default_region_id: str = ""
+    change: Change, name: str, *, creator_user_id: str, personal: bool = False, region: Region | None = None
 ) -> Organization:
-    """Makes an organization with its first owner, and enters it."""
+    """Makes an organization with its first owner, and enters it. `region` is its default one."""
+    default_region_id = region.id if region else ""
     organization_id = ids.new()
     slug = next(slug for slug in islice(slugs.candidates(name), 20) if _take(change, slug, organization_id))
     organization = Organization(
@@ -271,7 +271,8 @@ def found(
     if personal:
         change.database.run(statements.MAKE_PERSONAL, user_id=creator_user_id, organization_id=organization_id)
     else:
-        change.record("organization.create", "organization", organization_id, differences(None, organization))
+        told = differences(None, organization) | give_first_quota(change, region)
+        change.record("organization.create", "organization", organization_id, told)
     return organization
 
 

@@ -27,7 +27,6 @@ MAX_LIST = 10_000
 class Limits:
     """What the operator sets; see `config.py`."""
 
-    regions: tuple[str, ...] = ("us", "eu")
     organizations_per_user: int = 10
     pending_invitations: int = 1000
     api_tokens: int = 1000

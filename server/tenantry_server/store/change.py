@@ -42,6 +42,7 @@ class Change:
         self._access: Access | None = None
         self._platform_revision = 0
         self._recorded = 0
+        self._is_of_usage = False
         self._others: list[Change] = []
 
     @property
@@ -74,6 +75,15 @@ class Change:
     def enter(self, organization: Organization, access: Access | None = None) -> None:
         """Names the organization that this change is of."""
         self._organization, self._access = organization, access
+
+    def enter_usage(self, organization: Organization) -> None:
+        """Names the organization of whose use this change is: leases tell of it, and no audit trail does."""
+        self._organization, self._is_of_usage = organization, True
+
+    @property
+    def by(self) -> str:
+        """Whose credential makes the change, as leases keep it."""
+        return self.call.principal.credential_id or self.call.principal.kind.value
 
     @property
     def trail(self) -> tuple[str, int]:
@@ -128,10 +138,11 @@ class Change:
         raise Ended(answer)
 
     def ensure_recorded(self) -> None:
-        """A change without its one audit event is a mistake of ours, and does not happen."""
+        """A change without its one audit event, or one of what is used with any, is a mistake of ours, and does not happen."""
+        expected, wanted = (0, "none") if self._is_of_usage else (1, "one")
         for part in (self, *self._others):
-            if part._recorded != 1:
-                raise RuntimeError(f"{self.call.method} wrote {part._recorded} audit events instead of one")
+            if part._recorded != expected:
+                raise RuntimeError(f"{self.call.method} wrote {part._recorded} audit events instead of {wanted}")
 
 
 class Ended(Exception):

@@ -1,6 +1,7 @@
 """What must be true of the data at every moment, as SQL that finds where it is not."""
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -102,6 +103,24 @@ _QUERIES = {
             WHERE o.id IS NULL AND a.organization_id <> ''""",
     "one answers for an invitation: a user or a token": """
         SELECT id FROM invitations WHERE (granter_user_id = '') = (granter_token_id = '')""",
+    "a committed lease's resource is its organization's, and no other resource is anybody's": """
+        SELECT l.id FROM usage_leases l LEFT JOIN leased_resources r ON r.resource_type = l.resource_type
+            AND r.resource_id = l.resource_id AND r.organization_id = l.organization_id
+            WHERE l.state = 'committed' AND r.resource_id IS NULL
+        UNION ALL
+        SELECT r.resource_id FROM leased_resources r WHERE NOT EXISTS (
+            SELECT 1 FROM usage_leases l WHERE l.organization_id = r.organization_id AND l.resource_type = r.resource_type
+            AND l.resource_id = r.resource_id AND l.state = 'committed')""",
+    "a quota, a lease and a default region are of a region that there is": """
+        SELECT q.region_id FROM region_quotas q WHERE NOT EXISTS (
+            SELECT 1 FROM regions r WHERE r.id = q.region_id AND r.organization_id IN ('', q.organization_id))
+        UNION ALL
+        SELECT l.id FROM usage_leases l
+        WHERE l.state <> 'released' AND l.region_id <> '' AND l.end_time IS NULL AND NOT EXISTS (
+            SELECT 1 FROM regions r WHERE r.id = l.region_id AND r.organization_id IN ('', l.organization_id))
+        UNION ALL
+        SELECT o.id FROM organizations o WHERE o.default_region_id <> '' AND NOT EXISTS (
+            SELECT 1 FROM regions r WHERE r.id = o.default_region_id AND r.organization_id IN ('', o.id))""",
     # What foreign keys see to, as long as they are there: a restored database may have lost them.
     "every reference leads somewhere": """
         SELECT m.user_id FROM memberships m LEFT JOIN organizations o ON o.id = m.organization_id WHERE o.id IS NULL
@@ -188,6 +207,32 @@ def _configurations(database: Database, catalog: Catalog) -> Iterator[str]:
             yield organization_id
 
 
+def _usage(database: Database, catalog: Catalog) -> Iterator[str]:
+    """What is counted by metric, against what committed leases hold."""
+    held: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    query = "SELECT organization_id, region_id, resource_class, amounts FROM usage_leases WHERE state = 'committed'"
+    for organization_id, *place, amounts in _rows(database, query):
+        for metric, amount in json.loads(amounts).items():
+            known = catalog.metrics.all.get(metric)
+            there = place if known is not None and known.regional else ("", "")
+            held[organization_id, *there, metric] += amount
+    query = "SELECT organization_id, region_id, resource_class, metric, amount FROM usages"
+    counted = {tuple(key): amount for *key, amount in _rows(database, query)}
+    for key in sorted({*held, *counted}):
+        if held.get(key, 0) != counted.get(key, 0):
+            yield " ".join(key)
+
+
+def _limits(database: Database, catalog: Catalog) -> Iterator[str]:
+    tables = (("SELECT id, quotas FROM organizations", False), ("SELECT region_id, limits FROM region_quotas", True))
+    for query, is_regional in tables:
+        known = {metric.name for metric in catalog.metrics.of(regional=is_regional)}
+        for offender, text in _rows(database, query):
+            limits = json.loads(text)
+            if not set(limits) <= known or not all(isinstance(limit, int) and limit >= 0 for limit in limits.values()):
+                yield offender
+
+
 def _file(database: Database, catalog: Catalog) -> Iterator[str]:
     """What SQLite itself can tell of its file; PostgreSQL looks after its own."""
     if database.param == "?":
@@ -205,6 +250,8 @@ _CHECKS: dict[str, Callable[[Database, Catalog], Iterator[str]]] = {
     "every id is a ULID in its canonical spelling": _ids,
     "every address is in its canonical spelling": _addresses,
     "an experimental configuration is a JSON object": _configurations,
+    "what is counted as used is what committed leases hold": _usage,
+    "a quota limits metrics of the catalog": _limits,
     "the file is sound": _file,
 }
 INVARIANTS = (*_QUERIES, *_CHECKS)

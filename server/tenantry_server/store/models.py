@@ -15,6 +15,7 @@ from peewee import (
     TextField,
 )
 
+from . import usage
 from .people import ApiToken, ApiTokenExclusion, ApiTokenSecret, Identity, User, foreign_key
 
 
@@ -41,6 +42,7 @@ class Organization(Model):
     cleanup_grace_hours = BigIntegerField(null=True)
     limits = TextField(constraints=[SQL("DEFAULT ''")])
     otel_config = TextField(constraints=[SQL("DEFAULT ''")])
+    quotas = TextField(constraints=[usage.NO_QUOTAS])
 
     class Meta:
         table_name = "organizations"
@@ -332,4 +334,5 @@ TABLES = (
     RequestRecord,
     ServerKey,
     Lease,
+    *usage.TABLES,
 )

@@ -4,6 +4,9 @@ Every change is one transaction that begins with `UPDATE organizations SET revis
 the lock, the audit trail's sequence, the etag and the consistency token, so what the transaction then reads cannot change
 under it, on any engine and at any isolation level. The same transaction re-checks the caller's rights, writes exactly one
 audit event, and keeps the answer under the caller's request id, if there is one. When and how often it is tried: `tries`.
+
+What an organization uses changes all the time, and is no change of the organization: `meter` takes a lock of its own, in the
+same way, counts no revision of the organization, and writes no event.
 """
 
 from collections.abc import Callable
@@ -23,7 +26,7 @@ from ..domain.principal import Level
 from . import answers
 from .change import Change, Ended, Store
 from .database import Database
-from .queries import audit, organizations, platform, users
+from .queries import audit, organizations, platform, quotas, users
 from .standings import access_of, known_again
 from .tries import Again, run
 from .values import milliseconds
@@ -106,6 +109,27 @@ def change_user(store: Store, call: Call, user_id: str, body: Callable[[Change, 
         return body(change, list(locked.values()))
 
     return _transact(store, call, lambda change: None, enter_and_run)
+
+
+def meter(store: Store, call: Call, organization_id: str, body: Callable[[Change], T], answer: type[T]) -> T:
+    """Runs `body` as one change of what an organization uses, under the lock of its ledger. Raises like `change`."""
+
+    def enter(change: Change) -> None:
+        lock_usage(store.database, organization_id)
+        _replay(store.database, call, change.now, answer)
+        organization = store.database.row(organizations.GET, organization_id=organization_id)
+        if organization is None:
+            raise OrganizationNotAccessible(organization_id=organization_id)
+        change.enter_usage(organization)
+
+    return _transact(store, call, enter, body)
+
+
+def lock_usage(database: Database, organization_id: str) -> None:
+    """Takes the lock of what an organization uses: until the end, nobody reserves, commits or releases. It comes after the
+    organization's own, where both are taken.
+    """
+    database.run(quotas.BUMP, organization_id=organization_id)
 
 
 def bump(database: Database, organization_id: str, now: datetime) -> Organization | None:

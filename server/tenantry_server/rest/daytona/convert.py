@@ -17,12 +17,14 @@ from ...domain.clock import isoformat, isoformat_or_none
 from ...domain.errors import InvalidRequest, Violation
 from ...domain.invitations import Invitation
 from ...domain.membership import Member
+from ...domain.metrics import Metrics
 from ...domain.organizations import CLEANUP_GRACE_HOURS, Organization, OrganizationState
 from ...domain.rates import SETTABLE, OrganizationLimits, RateOverride
 from ...domain.roles import Role
 from ...domain.tokens import ApiToken, TokenKind
 from ...domain.users import User
 from ...wire import struct
+from . import convert_quotas
 
 # The published permissions. Others are spelt as in the catalog, in both directions.
 _PERMISSIONS = {
@@ -51,9 +53,10 @@ _NEVER = "1970-01-01T00:00:00.000Z"
 _NAME, _VALUE = re.compile(r"[A-Za-z0-9!#$%&*+.^_`|~-]{1,100}"), re.compile(r"[ -~]{1,4000}")
 
 
-def organization(record: Organization) -> organization_service_pb2.Organization:
-    """An organization. Limits of sandboxes are the dialect's published defaults."""
-    suspension, limits = record.suspension, record.limits
+def organization(record: Organization, metrics: Metrics) -> organization_service_pb2.Organization:
+    """An organization, with its limits."""
+    suspension = record.suspension
+    quotas = {name: metrics.limit(name, record.quotas) or 0 for name in metrics.all}
     return organization_service_pb2.Organization(
         id=ids.to_uuid(record.id),
         name=record.name,
@@ -66,20 +69,20 @@ def organization(record: Organization) -> organization_service_pb2.Organization:
         suspension_reason=suspension.reason if suspension else "",
         suspended_until=isoformat(suspension.until) if suspension and suspension.until else _NEVER,
         suspension_cleanup_grace_period_hours=record.cleanup_grace_hours or CLEANUP_GRACE_HOURS,
-        max_cpu_per_sandbox=4,
-        max_memory_per_sandbox=8,
-        max_disk_per_sandbox=10,
-        snapshot_deactivation_timeout_minutes=20160,
+        max_cpu_per_sandbox=quotas["max-cpu-per-sandbox"],
+        max_memory_per_sandbox=quotas["max-memory-per-sandbox"],
+        max_disk_per_sandbox=quotas["max-disk-per-sandbox"],
+        snapshot_deactivation_timeout_minutes=quotas["snapshot-deactivation-timeout"],
         sandbox_limited_network_egress=record.limited_network_egress,
-        default_region_id=record.default_region_id or None,
+        default_region_id=convert_quotas.region_id(record.default_region_id) or None,
         experimental_config=struct(record.experimental_config),
-        secret_quota=100,
-        max_secrets_per_sandbox=10,
+        secret_quota=quotas["secret"],
+        max_secrets_per_sandbox=quotas["max-secrets-per-sandbox"],
         preview_warning_enabled=True,
         sso_enabled=False,
         scim_enabled=False,
         otel_config=None if record.otel_config is None else organization_service_pb2.OtelConfig(**record.otel_config),
-        **_rate_limits(limits),
+        **_rate_limits(record.limits),
     )
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from ...domain import errors, ids
+from ...domain import errors, ids, quota_errors
 from ...domain.call import Call
 from ...domain.clock import Clock, isoformat
 from ...domain.errors import TenantryError
@@ -29,11 +29,16 @@ _STATUSES: dict[type[TenantryError], HTTPStatus] = {
     errors.LimitExceeded: HTTPStatus.FORBIDDEN,
     errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Overloaded: HTTPStatus.SERVICE_UNAVAILABLE,
+    quota_errors.QuotaExceeded: HTTPStatus.FORBIDDEN,
+    quota_errors.RegionInUse: HTTPStatus.BAD_REQUEST,
+    quota_errors.EndpointMissing: HTTPStatus.BAD_REQUEST,
+    quota_errors.QuotasNotEnforced: HTTPStatus.BAD_REQUEST,
+    quota_errors.LastDefaultQuota: HTTPStatus.CONFLICT,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.DeadlineExceeded: HTTPStatus.GATEWAY_TIMEOUT,
 }
 # Fields that this dialect calls otherwise; the rest is in camel case.
-_FIELDS = {"expire_time": "expiresAt", "experimental_config": "config"}
+_FIELDS = {"expire_time": "expiresAt", "experimental_config": "config", "resource_class": "sandboxClass"}
 # Facts that this dialect puts otherwise: its tokens are keys, and known by their names.
 _TEXTS = {
     errors.ApiTokenNotFound: "API key {api_token_id} not found",

@@ -7,6 +7,7 @@ from tenantry.rest.daytona.v1 import organization_service_pb2 as pb
 from tenantry.rest.daytona.v1.organization_service_pb2_grpc import OrganizationServiceServicer
 
 from ...domain.call import current
+from ...domain.organizations import Organization
 from ...services.organizations import Organizations
 from ...services.suspensions import Suspensions
 from ...services.telemetry import Telemetry
@@ -23,17 +24,18 @@ class OrganizationsServicer(OrganizationServiceServicer):
         self._organizations = organizations
         self._suspensions = suspensions
         self._telemetry = telemetry
+        self._metrics = organizations.store.catalog.metrics
 
     def CreateOrganization(self, request: pb.CreateOrganizationRequest, context: Context) -> pb.Organization:
-        return convert.organization(
+        return self._render(
             self._organizations.create(current.get(), name=request.name, default_region_id=request.default_region_id)
         )
 
     def ListOrganizations(self, request: pb.ListOrganizationsRequest, context: Context) -> pb.ListOrganizationsResponse:
-        return pb.ListOrganizationsResponse(items=map(convert.organization, self._organizations.list_all(current.get())))
+        return pb.ListOrganizationsResponse(items=map(self._render, self._organizations.list_all(current.get())))
 
     def GetOrganization(self, request: pb.GetOrganizationRequest, context: Context) -> pb.Organization:
-        return convert.organization(self._organizations.get(current.get()))
+        return self._render(self._organizations.get(current.get()))
 
     def DeleteOrganization(self, request: pb.DeleteOrganizationRequest, context: Context) -> Empty:
         self._organizations.delete(current.get())
@@ -86,3 +88,6 @@ class OrganizationsServicer(OrganizationServiceServicer):
     def DeleteOtelConfig(self, request: pb.DeleteOtelConfigRequest, context: Context) -> Empty:
         self._telemetry.delete(current.get())
         return Empty()
+
+    def _render(self, organization: Organization) -> pb.Organization:
+        return convert.organization(organization, self._metrics)

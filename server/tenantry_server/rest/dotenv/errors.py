@@ -9,7 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 
-from ...domain import errors
+from ...domain import errors, quota_errors
 from ...domain.call import Call
 from ...domain.errors import TenantryError
 
@@ -32,6 +32,7 @@ _ANSWERS: dict[type[TenantryError], tuple[int, str | None]] = {
     errors.LimitExceeded: (422, "limit_exceeded"),
     errors.RateLimited: (429, "rate_limited"),
     errors.Overloaded: (503, "service_unavailable"),
+    quota_errors.QuotaExceeded: (422, "limit_exceeded"),
     errors.Unavailable: (503, "service_unavailable"),
     errors.DeadlineExceeded: (504, "timeout"),
 }

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from peewee import JOIN, fn
+from peewee import JOIN, Select, fn
 
 from ...domain.membership import Member
 from ...domain.roles import MemberRole, Role
@@ -93,6 +93,15 @@ ROLES_OF_USER = Statement(
     lambda: Table.select(Table.organization_id, Table.role).where(Table.user_id == Slot("user_id")),
     lambda row: (str(row[0]), MemberRole(row[1])),
 )
+
+
+def _some() -> Select:
+    some = Table.select(Table.user_id).where(Table.organization_id == Slot("organization_id")).limit(Slot("most")).alias("some")
+    return Select((some,), (fn.COUNT(some.c.user_id),))
+
+
+# How many members there are, up to a number that is enough to know.
+COUNT = value(_some)
 OWNERS = value(
     lambda: Table.select(fn.COUNT(Table.user_id)).where(
         (Table.organization_id == Slot("organization_id")) & (Table.role == constant(MemberRole.OWNER))

@@ -35,6 +35,7 @@ COLUMNS = (
     Table.cleanup_grace_hours,
     Table.limits,
     Table.otel_config,
+    Table.quotas,
 )
 
 
@@ -44,7 +45,7 @@ _STATES = {state.value: state for state in OrganizationState}
 def record(row: Row) -> Organization:
     """The record of a row of COLUMNS, its secrets masked."""
     (id_, name, slug, personal, state, creator, region, egress, config, revision, created, updated, deleted, purged) = row[:14]
-    (suspended, until, reason, grace_hours, limits, otel) = row[14:]
+    (suspended, until, reason, grace_hours, limits, otel, quotas) = row[14:]
     return Organization(
         id=id_,
         name=name,
@@ -64,6 +65,7 @@ def record(row: Row) -> Organization:
         cleanup_grace_hours=grace_hours,
         limits=limits_of(limits) if limits else None,
         otel_config=masked_otel(json.loads(otel)) if otel else None,
+        quotas=json.loads(quotas) if quotas != "{}" else {},
     )
 
 
@@ -176,6 +178,7 @@ SET_SETTINGS = changing(
         }
     ).where(Table.id == Slot("organization_id"))
 )
+SET_QUOTAS = changing(lambda: Table.update({Table.quotas: Slot("quotas")}).where(Table.id == Slot("organization_id")))
 # In clear: for merging masked values with stored ones alone.
 EXPERIMENTAL_CONFIG = value(lambda: Table.select(Table.experimental_config).where(Table.id == Slot("organization_id")))
 # With its secrets as they are kept: sealed.

@@ -79,6 +79,9 @@ def _some(table: type[Model], limit: int) -> Statement[None]:
         return found[0] if len(found) == 1 else Tuple(*found)
 
     def build() -> Any:
+        if not key:  # there is one row at most
+            whole: Any = table
+            return table.delete().where(whole.organization_id == Slot("organization_id"))
         rows: Any = table.alias()
         some = rows.select(*(getattr(rows, name) for name in key)).where(rows.organization_id == Slot("organization_id"))
         here: Any = table

@@ -156,6 +156,36 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     came and do not have its key, so nobody knows whether it is genuine: they are asked for again within 30 s. Nothing was
     changed, and the call is safe to repeat. Metadata: `issuer` (the provider's URL).
     """
+    ERROR_REASON_REGION_NOT_FOUND: _ErrorReason.ValueType  # 110
+    """NOT_FOUND. There is no such region that the organization can use, or none of the platform. Metadata: `region_id`."""
+    ERROR_REASON_QUOTA_NOT_FOUND: _ErrorReason.ValueType  # 111
+    """NOT_FOUND. The organization has no such quota. Metadata: `quota` (region and class)."""
+    ERROR_REASON_LEASE_NOT_FOUND: _ErrorReason.ValueType  # 112
+    """NOT_FOUND. The organization has no such lease. Metadata: `lease_id`."""
+    ERROR_REASON_RESOURCE_NOT_FOUND: _ErrorReason.ValueType  # 113
+    """NOT_FOUND. No committed lease names such a resource. Metadata: `resource` (type and id)."""
+    ERROR_REASON_REGION_TAKEN: _ErrorReason.ValueType  # 114
+    """ALREADY_EXISTS. There is a region of this id or name already. Metadata: `region` (id or name)."""
+    ERROR_REASON_QUOTA_EXISTS: _ErrorReason.ValueType  # 115
+    """ALREADY_EXISTS. The organization has this quota already. Metadata: `quota` (region and class)."""
+    ERROR_REASON_RESOURCE_TAKEN: _ErrorReason.ValueType  # 116
+    """ALREADY_EXISTS. Committed leases of another organization name the resource. Metadata: `resource` (type and id)."""
+    ERROR_REASON_REGION_IN_USE: _ErrorReason.ValueType  # 117
+    """FAILED_PRECONDITION. Something in the region is used or reserved, or it is the default region. Metadata: `region_id`."""
+    ERROR_REASON_ENDPOINT_MISSING: _ErrorReason.ValueType  # 118
+    """FAILED_PRECONDITION. The region does not say where this service of it is. Metadata: `region_id`, `endpoint`."""
+    ERROR_REASON_QUOTAS_NOT_ENFORCED: _ErrorReason.ValueType  # 119
+    """FAILED_PRECONDITION. The region enforces no quotas. Metadata: `region_id`."""
+    ERROR_REASON_LAST_DEFAULT_QUOTA: _ErrorReason.ValueType  # 120
+    """FAILED_PRECONDITION. It is the last quota in the organization's default region. Metadata: `quota` (region and class)."""
+    ERROR_REASON_LEASE_ENDED: _ErrorReason.ValueType  # 121
+    """FAILED_PRECONDITION. The lease holds nothing any more. Metadata: `lease_id`, `state` (released or expired)."""
+    ERROR_REASON_LEASE_HOLDS_LESS: _ErrorReason.ValueType  # 122
+    """FAILED_PRECONDITION. The lease holds less than is to be given back. Metadata: `lease_id`, `metric`, `held`, `amount`."""
+    ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 123
+    """RESOURCE_EXHAUSTED. A quota has not enough left. Metadata: `metric`, `limit`, `used` (what is used and reserved, or 0 where
+    the limit is of one resource), `amount` (what was asked for), `region_id` (empty where the quota is not of a region).
+    """
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 99
     """INTERNAL. Something unforeseen happened; the log has it under the call's id. Metadata: `call_id`."""
 
@@ -298,6 +328,36 @@ ERROR_REASON_IDENTITY_PROVIDER_UNAVAILABLE: ErrorReason.ValueType  # 93
 """UNAVAILABLE. The keys of the identity provider that the token names cannot be had now, or were had just before the token
 came and do not have its key, so nobody knows whether it is genuine: they are asked for again within 30 s. Nothing was
 changed, and the call is safe to repeat. Metadata: `issuer` (the provider's URL).
+"""
+ERROR_REASON_REGION_NOT_FOUND: ErrorReason.ValueType  # 110
+"""NOT_FOUND. There is no such region that the organization can use, or none of the platform. Metadata: `region_id`."""
+ERROR_REASON_QUOTA_NOT_FOUND: ErrorReason.ValueType  # 111
+"""NOT_FOUND. The organization has no such quota. Metadata: `quota` (region and class)."""
+ERROR_REASON_LEASE_NOT_FOUND: ErrorReason.ValueType  # 112
+"""NOT_FOUND. The organization has no such lease. Metadata: `lease_id`."""
+ERROR_REASON_RESOURCE_NOT_FOUND: ErrorReason.ValueType  # 113
+"""NOT_FOUND. No committed lease names such a resource. Metadata: `resource` (type and id)."""
+ERROR_REASON_REGION_TAKEN: ErrorReason.ValueType  # 114
+"""ALREADY_EXISTS. There is a region of this id or name already. Metadata: `region` (id or name)."""
+ERROR_REASON_QUOTA_EXISTS: ErrorReason.ValueType  # 115
+"""ALREADY_EXISTS. The organization has this quota already. Metadata: `quota` (region and class)."""
+ERROR_REASON_RESOURCE_TAKEN: ErrorReason.ValueType  # 116
+"""ALREADY_EXISTS. Committed leases of another organization name the resource. Metadata: `resource` (type and id)."""
+ERROR_REASON_REGION_IN_USE: ErrorReason.ValueType  # 117
+"""FAILED_PRECONDITION. Something in the region is used or reserved, or it is the default region. Metadata: `region_id`."""
+ERROR_REASON_ENDPOINT_MISSING: ErrorReason.ValueType  # 118
+"""FAILED_PRECONDITION. The region does not say where this service of it is. Metadata: `region_id`, `endpoint`."""
+ERROR_REASON_QUOTAS_NOT_ENFORCED: ErrorReason.ValueType  # 119
+"""FAILED_PRECONDITION. The region enforces no quotas. Metadata: `region_id`."""
+ERROR_REASON_LAST_DEFAULT_QUOTA: ErrorReason.ValueType  # 120
+"""FAILED_PRECONDITION. It is the last quota in the organization's default region. Metadata: `quota` (region and class)."""
+ERROR_REASON_LEASE_ENDED: ErrorReason.ValueType  # 121
+"""FAILED_PRECONDITION. The lease holds nothing any more. Metadata: `lease_id`, `state` (released or expired)."""
+ERROR_REASON_LEASE_HOLDS_LESS: ErrorReason.ValueType  # 122
+"""FAILED_PRECONDITION. The lease holds less than is to be given back. Metadata: `lease_id`, `metric`, `held`, `amount`."""
+ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 123
+"""RESOURCE_EXHAUSTED. A quota has not enough left. Metadata: `metric`, `limit`, `used` (what is used and reserved, or 0 where
+the limit is of one resource), `amount` (what was asked for), `region_id` (empty where the quota is not of a region).
 """
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 99
 """INTERNAL. Something unforeseen happened; the log has it under the call's id. Metadata: `call_id`."""

@@ -132,6 +132,10 @@ class _ReferenceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reference.V
     """An invitation of the organization."""
     REFERENCE_API_TOKEN: _Reference.ValueType  # 4
     """An API token that reaches the organization."""
+    REFERENCE_REGION: _Reference.ValueType  # 5
+    """A custom region of the organization."""
+    REFERENCE_LEASE: _Reference.ValueType  # 6
+    """A lease of what the organization uses."""
 
 class Reference(_Reference, metaclass=_ReferenceEnumTypeWrapper):
     """A kind of object that belongs to an organization."""
@@ -146,6 +150,10 @@ REFERENCE_INVITATION: Reference.ValueType  # 3
 """An invitation of the organization."""
 REFERENCE_API_TOKEN: Reference.ValueType  # 4
 """An API token that reaches the organization."""
+REFERENCE_REGION: Reference.ValueType  # 5
+"""A custom region of the organization."""
+REFERENCE_LEASE: Reference.ValueType  # 6
+"""A lease of what the organization uses."""
 Global___Reference: _TypeAlias = Reference  # noqa: Y015
 
 @_typing.final

@@ -24,6 +24,14 @@ PAGE_TOKEN_FIELD_NUMBER: _builtins.int
 WEB_ADDRESS_FIELD_NUMBER: _builtins.int
 HEADER_NAME_FIELD_NUMBER: _builtins.int
 HEADER_VALUE_FIELD_NUMBER: _builtins.int
+PLATFORM_REGION_ID_FIELD_NUMBER: _builtins.int
+REGION_NAME_FIELD_NUMBER: _builtins.int
+SERVICE_URL_FIELD_NUMBER: _builtins.int
+METRIC_NAME_FIELD_NUMBER: _builtins.int
+RESOURCE_CLASS_FIELD_NUMBER: _builtins.int
+RESOURCE_ID_FIELD_NUMBER: _builtins.int
+REGION_ID_OR_NONE_FIELD_NUMBER: _builtins.int
+QUANTITY_FIELD_NUMBER: _builtins.int
 PAGE_SIZE_FIELD_NUMBER: _builtins.int
 ROLE_IDS_FIELD_NUMBER: _builtins.int
 PERMISSION_NAMES_FIELD_NUMBER: _builtins.int
@@ -58,6 +66,22 @@ header_name: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules
 """The name of an HTTP header: 1 to 100 characters."""
 header_value: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
 """The value of an HTTP header: 1 to 4,000 visible characters, blanks within."""
+platform_region_id: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""The id that an operator gives to a region: it begins with a letter, and is too short to be taken for an id of ours."""
+region_name: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""The name of a region, which is part of addresses."""
+service_url: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""A web address, or empty."""
+metric_name: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""The name of a metric, or of a type of resources."""
+resource_class: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""The name of a class of resources, or empty."""
+resource_id: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""The id that another service knows a resource by: 1 to 200 characters, none of them blank."""
+region_id_or_none: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""The id of a region as `region_id`, or empty."""
+quantity: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.Int64Rules, _builtins.bool]
+"""How much of a metric: 0 to a billion."""
 page_size: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.Int32Rules, _builtins.bool]
 """How many items a page holds: 1 to 1,000, or 0 for the default of 100."""
 role_ids: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.RepeatedRules, _builtins.bool]
