@@ -89,6 +89,56 @@ def test_a_limit_is_a_whole_number_or_null(scene: Scene, admin: Http, value: Any
     assert answer.seen == daytona_error(400, path, message)
 
 
+def test_operators_set_rate_limits_and_null_leaves_them(scene: Scene, admin: Http) -> None:
+    path = scene.path("/quota")
+    body = {"volumeQuota": 3, "authenticatedRateLimit": 50, "authenticatedRateLimitTtlSeconds": 30, "sandboxCreateRateLimit": 0}
+    assert admin.patch(path, body).seen == (204, None)
+    event = scene.last_event()
+    assert (event.action, {change.field for change in event.changes}) == ("quota.update", {"quotas", "limits"})
+    shown = {key: value for key, value in body.items() if key != "volumeQuota"}
+    assert scene.as_owner.get(scene.path()).seen == (200, organization(**numbers(shown)))
+    # A part that is not named stays, whatever else is.
+    again = {"authenticatedRateLimit": None, "authenticatedRateLimitTtlSeconds": 86_400, "sandboxCreateRateLimit": 7.0}
+    assert admin.patch(path, again).seen == (204, None)
+    shown |= {"authenticatedRateLimitTtlSeconds": 86_400, "sandboxCreateRateLimit": 7}
+    assert scene.as_owner.get(scene.path()).seen == (200, organization(**numbers(shown)))
+    assert admin.patch(path, {"snapshotQuota": 5, "sandboxLifecycleRateLimitTtlSeconds": None}).seen == (204, None)
+    assert scene.as_owner.get(scene.path()).seen == (200, organization(**numbers(shown)))
+
+
+def test_a_rate_limit_that_is_set_holds_from_the_next_call_on(scene: Scene, admin: Http) -> None:
+    most = {"authenticatedRateLimit": 1, "authenticatedRateLimitTtlSeconds": 86_400}
+    assert admin.patch(scene.path("/quota"), most).seen == (204, None)
+    assert [scene.as_owner.get(scene.path("/roles")).status for _ in range(2)] == [200, 429]
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, "5", True, [], {}, 1e12])
+def test_a_rate_limit_is_a_whole_number_or_null(scene: Scene, admin: Http, value: Any) -> None:
+    path = scene.path("/quota")
+    message = "sandboxCreateRateLimit must be a whole number from 0 to 1,000,000,000, or null"
+    with scene.world.unchanged(scene.organization):
+        answer = admin.patch(path, {"volumeQuota": 1, "sandboxCreateRateLimit": value})
+    assert answer.seen == daytona_error(400, path, message)
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, 86_401, "60"])
+def test_a_window_is_a_whole_number_of_seconds_up_to_a_day(scene: Scene, admin: Http, value: Any) -> None:
+    path = scene.path("/quota")
+    message = "sandboxCreateRateLimitTtlSeconds must be a whole number from 1 to 86,400, or null"
+    with scene.world.unchanged(scene.organization):
+        answer = admin.patch(path, {"volumeQuota": 1, "sandboxCreateRateLimitTtlSeconds": value})
+    assert answer.seen == daytona_error(400, path, message)
+
+
+def test_rate_limits_need_a_permission_of_their_own(scene: Scene) -> None:
+    path = scene.path("/quota")
+    narrow = scene.by(scene.world.platform_token(["quota:update"]))
+    with scene.world.unchanged(scene.organization):
+        answer = narrow.patch(path, {"volumeQuota": 1, "authenticatedRateLimit": 5})
+    assert answer.seen == daytona_error(403, path, "permission missing: organization:limit")
+    assert narrow.patch(path, {"volumeQuota": 1, "authenticatedRateLimit": None}).seen == (204, None)
+
+
 def test_only_operators_set_quotas(scene: Scene, admin: Http) -> None:
     message = "this call cannot be made with a credential of kind user"
     for path in (scene.path("/quota"), scene.path("/quota/us"), there(scene)):
