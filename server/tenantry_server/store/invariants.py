@@ -106,6 +106,7 @@ _QUERIES = {
     "a committed lease's resource is its organization's, and no other resource is anybody's": """
         SELECT l.id FROM usage_leases l LEFT JOIN leased_resources r ON r.resource_type = l.resource_type
             AND r.resource_id = l.resource_id AND r.organization_id = l.organization_id
+            JOIN organizations o ON o.id = l.organization_id AND (o.state <> 'deleted' OR o.purge_time <> 0)
             WHERE l.state = 'committed' AND r.resource_id IS NULL
         UNION ALL
         SELECT r.resource_id FROM leased_resources r WHERE NOT EXISTS (
@@ -119,7 +120,8 @@ _QUERIES = {
         WHERE l.state <> 'released' AND l.region_id <> '' AND l.end_time IS NULL AND NOT EXISTS (
             SELECT 1 FROM regions r WHERE r.id = l.region_id AND r.organization_id IN ('', l.organization_id))
         UNION ALL
-        SELECT o.id FROM organizations o WHERE o.default_region_id <> '' AND NOT EXISTS (
+        SELECT o.id FROM organizations o
+        WHERE o.default_region_id <> '' AND (o.state <> 'deleted' OR o.purge_time <> 0) AND NOT EXISTS (
             SELECT 1 FROM regions r WHERE r.id = o.default_region_id AND r.organization_id IN ('', o.id))""",
     # What foreign keys see to, as long as they are there: a restored database may have lost them.
     "every reference leads somewhere": """
@@ -208,7 +210,8 @@ def _configurations(database: Database, catalog: Catalog) -> Iterator[str]:
 
 
 def _usage(database: Database, catalog: Catalog) -> Iterator[str]:
-    """What is counted by metric, against what committed leases hold."""
+    """What is counted by metric, against what committed leases hold; but of what is on its way out."""
+    leaving = {id_ for (id_,) in _rows(database, "SELECT id FROM organizations WHERE state = 'deleted' AND purge_time = 0")}
     held: defaultdict[tuple[str, ...], int] = defaultdict(int)
     query = "SELECT organization_id, region_id, resource_class, amounts FROM usage_leases WHERE state = 'committed'"
     for organization_id, *place, amounts in _rows(database, query):
@@ -219,7 +222,7 @@ def _usage(database: Database, catalog: Catalog) -> Iterator[str]:
     query = "SELECT organization_id, region_id, resource_class, metric, amount FROM usages"
     counted = {tuple(key): amount for *key, amount in _rows(database, query)}
     for key in sorted({*held, *counted}):
-        if held.get(key, 0) != counted.get(key, 0):
+        if held.get(key, 0) != counted.get(key, 0) and key[0] not in leaving:
             yield " ".join(key)
 
 
