@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from e2e.scene import Scene
 from e2e.shapes import INSTANT, ULID, daytona_error, exactly, organization
 from support.http import Answer
 from support.raw import values
+from support.sealed import opened
 
 from tenantry_server.domain.ids import to_uuid
 from tenantry_server.domain.organizations import OrganizationState
@@ -120,10 +122,10 @@ def test_header_values_of_otel_are_masked_when_read_and_kept_when_asterisks_come
     def shown() -> object:
         return scene.as_owner.get(scene.path()).body["experimentalConfig"]
 
-    def stored() -> object:
+    def stored() -> Any:
         database = scene.world.deployment.database
         (text,) = values(database, "organizations", "experimental_config", id=scene.organization.id)
-        return json.loads(text)["otel"]["headers"]
+        return opened(text, scene.organization.id)["otel"]["headers"]
 
     endpoint = "http://otel-collector:4317"
     put(**{"api-key": "XXX", "tenant": "acme"})

@@ -5,11 +5,9 @@ from typing import Any
 
 import pytest
 from grpc import StatusCode
-from support.deployment import LIMITS
+from support.sealed import opened
 from support.world import Person, World
 
-from tenantry_server.domain.organizations import SEALED
-from tenantry_server.services.sealing import of_headers
 from tenantry_server.store.models import AuditEvent, Organization, RequestRecord
 
 UPDATE = "OrganizationService.UpdateOrganizationSettings"
@@ -26,12 +24,7 @@ def stored(world: World, organization: Any) -> Any:
     with world.deployment.database.reading():
         text = query.tuples().execute(world.deployment.database)[0][0]
     assert CANARY not in text
-    return of_headers(json.loads(text), lambda kept, name: _clear(kept, organization.id, name))
-
-
-def _clear(kept: Any, organization_id: str, name: str) -> Any:
-    assert kept.keys() == {SEALED}
-    return json.loads(LIMITS.secret_keys.unseal(kept[SEALED], f"organization/{organization_id}/otel/{name}"))
+    return opened(text, organization.id)
 
 
 def kept(world: World) -> str:
