@@ -65,7 +65,9 @@ _REFUSED = {
     "invitations (organization_id) organizations": [
         "INSERT INTO invitations VALUES ('{nobody}', '{nobody}', 'e', 'pending', 'member', '', '{a}', '', 0, 1, 0, 0)"
     ],
-    "identities (user_id) users": ["INSERT INTO identities VALUES ('i', 's', '{nobody}', '{nobody}', 0)"],
+    "identities (user_id) users": [
+        "INSERT INTO identities (issuer, subject, id, user_id, create_time) VALUES ('i', 's', '{nobody}', '{nobody}', 0)"
+    ],
     "api_token_secrets (api_token_id) api_tokens": [
         "INSERT INTO api_token_secrets VALUES ('d', '{nobody}', NULL)",
         "UPDATE api_token_secrets SET api_token_id = '{nobody}'",
@@ -97,8 +99,8 @@ _REFUSED = {
         "UPDATE users SET email = 'same@example.com'",
         "UPDATE api_token_secrets SET digest = 'same'",
         "UPDATE api_tokens SET user_id = '{a_member}', organization_id = '{a}', name = 'same' WHERE kind = 'usr'",
-        "INSERT INTO identities SELECT 'i', 's', u.id, u.id, 0 FROM users u",
-        "INSERT INTO identities SELECT u.id, 's', 'same', u.id, 0 FROM users u",
+        "INSERT INTO identities (issuer, subject, id, user_id, create_time) SELECT 'i', 's', u.id, u.id, 0 FROM users u",
+        "INSERT INTO identities (issuer, subject, id, user_id, create_time) SELECT u.id, 's', 'same', u.id, 0 FROM users u",
         "INSERT INTO api_token_exclusions SELECT '{a}', '{a_token}' FROM users",
         "INSERT INTO platform SELECT * FROM platform",
     ],
