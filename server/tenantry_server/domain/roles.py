@@ -3,12 +3,11 @@
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
+from .clock import EPOCH
 from .errors import InvalidRequest
-
-_EPOCH = datetime.fromtimestamp(0, UTC)
 
 # Letters of other scripts that look like the ones of "owner" (Unicode TR39, confusables).
 _LOOK_ALIKES = str.maketrans(
@@ -35,8 +34,8 @@ class Role:
     system: bool = False
     assignable: bool = True
     revision: int = 0
-    create_time: datetime = field(default=_EPOCH)
-    update_time: datetime = field(default=_EPOCH)
+    create_time: datetime = field(default=EPOCH)
+    update_time: datetime = field(default=EPOCH)
 
 
 def ensure_role_name(name: str, *, field: str) -> None:

@@ -8,16 +8,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from ..domain.clock import floor
+from ..domain.clock import EPOCH, floor
 from ..domain.names import fitting
 
 _LONGEST_SUBJECT, _LONGEST_EMAIL = 255, 320
 # A token made later than this from now is refused: one of the two clocks is wrong, so nobody knows when it is over.
 _AHEAD = timedelta(seconds=60)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The end of the year 9999, in seconds; who counts milliseconds is beyond it.
 _END = 253402300799
 
@@ -85,7 +84,7 @@ def _instant(payload: Mapping[str, Any], name: str) -> datetime | None:
     value = payload[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < _END:
         raise BadToken(f"{name} is no time")
-    return _EPOCH + timedelta(seconds=value)
+    return EPOCH + timedelta(seconds=value)
 
 
 def _subject(payload: Mapping[str, Any]) -> str:

@@ -1,5 +1,7 @@
 """AuthorizationService: parse, call, render."""
 
+from collections.abc import Container
+
 import grpc
 
 from tenantry.v1 import authorization_service_pb2 as pb
@@ -61,22 +63,23 @@ class AuthorizationServicer(AuthorizationServiceServicer):
 
     def _question(self, item: pb.BatchCheckPermissionsRequest.Item) -> Question | InvalidRequest:
         """A question of a batch, or what is wrong with it: the request was accepted without looking at its items."""
-        if not self._is_plain(item):
+        if not is_plain(item, self._authorization.store.catalog.all):
             try:
                 ensure_valid(item)
             except InvalidRequest as refusal:
                 return refusal
         return rendering.question(item)
 
-    def _is_plain(self, item: pb.BatchCheckPermissionsRequest.Item) -> bool:
-        """Whether an item is about a user or the caller, by canonical ids, and a permission of the catalog: no rule is broken.
 
-        All others are held to the rules. Asking those costs several times what answering a question does.
-        """
-        about = item.subject.user_id if item.HasField("subject") else item.organization_id
-        return (
-            ids.is_canonical(about)
-            and ids.is_canonical(item.organization_id)
-            and item.permission in self._authorization.store.catalog.all
-            and item.at_least_revision >= 0
-        )
+def is_plain(item: pb.BatchCheckPermissionsRequest.Item, permissions: Container[str]) -> bool:
+    """Whether an item is about a user or the caller, by canonical ids, and a permission of the catalog: no rule is broken.
+
+    All others are held to the rules. Asking those costs several times what answering a question does.
+    """
+    about = item.subject.user_id if item.HasField("subject") else item.organization_id
+    return (
+        ids.is_canonical(about)
+        and ids.is_canonical(item.organization_id)
+        and item.permission in permissions
+        and item.at_least_revision >= 0
+    )

@@ -8,14 +8,13 @@ from typing import NamedTuple
 from ..domain.authorization import Standing, SubjectKey, SubjectKind
 from ..domain.organizations import OrganizationState
 from ..domain.permissions import Catalog
-from ..domain.principal import Principal, PrincipalKind
-from ..domain.roles import MemberRole, Role
-from ..domain.tokens import TokenKind
+from ..domain.principal import Principal
+from ..domain.roles import Role
 from ..domain.users import UserState
 from .database import Database
 from .queries import authorization as statements
 from .statements import Row
-from .values import instant_or_none, milliseconds, words
+from .values import MEMBER_ROLES, ORGANIZATION_STATES, instant_or_none, milliseconds, principal_kind, words
 
 
 class Pair(NamedTuple):
@@ -23,12 +22,6 @@ class Pair(NamedTuple):
 
     subject: SubjectKey
     organization_id: str
-
-
-# A look-up each, where an enumeration's own would call several functions.
-_STATES: dict[str | None, OrganizationState | None] = {None: None, **{state.value: state for state in OrganizationState}}
-_MEMBER_ROLES = {role.value: role for role in MemberRole}
-_KINDS = {TokenKind.ORGANIZATION.value: PrincipalKind.ORGANIZATION, TokenKind.PLATFORM.value: PrincipalKind.PLATFORM}
 
 
 def standings(database: Database, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> dict[Pair, Standing]:
@@ -82,23 +75,24 @@ def _standing(organization_id: str, rows: list[Row], roles: _Roles, now: int) ->
         token_expired=expires is not None and expires <= now,
         secret_expired=secret_expires is not None and secret_expires <= now,
         excluded=excluded is not None,
-        member_role=_MEMBER_ROLES[role] if is_member else None,
+        member_role=MEMBER_ROLES[role] if is_member else None,
         roles=roles.of(rows) if is_member else (),
     )
 
 
 def _state(kept: str | None, until: int | None, now: int) -> OrganizationState | None:
     """A suspension ends by itself when its time has come."""
+    if kept is None:
+        return None
     is_over = until is not None and until <= now and kept == OrganizationState.SUSPENDED.value
-    return OrganizationState.ACTIVE if is_over else _STATES[kept]
+    return OrganizationState.ACTIVE if is_over else ORGANIZATION_STATES[kept]
 
 
 def _principal(row: Row) -> Principal:
     """Who is asked about: by a token, or, where the row names no kind of one, a user or who signed in."""
     (_, _, credential_id, kind, user_id, bound, permissions, expires, *_) = row
-    person = PrincipalKind.USER_IN_ORGANIZATION if bound else PrincipalKind.USER
     return Principal(
-        kind=_KINDS.get(kind or "", person),
+        kind=principal_kind(kind, bound),
         credential_id=credential_id or "",
         signed_in=kind is None and credential_id is not None,
         user_id=user_id,

@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 from peewee import JOIN, SQL
 
 from ...domain.organizations import Organization as OrganizationRecord
-from ...domain.principal import Principal, PrincipalKind
+from ...domain.principal import Principal
 from ...domain.roles import MemberRole
-from ...domain.tokens import TokenKind
 from ..models import Membership, MembershipRole, Organization, Role
 from ..people import ApiToken, ApiTokenExclusion, ApiTokenSecret, Identity, User
 from ..statements import Row, Slot, Statement
-from ..values import instant_or_none, words
+from ..values import MEMBER_ROLES, instant_or_none, principal_kind, words
 from . import organizations
 
 _WIDTH = len(organizations.COLUMNS)
@@ -46,7 +45,7 @@ def standing(rows: list[Row], *, digest: str = "") -> Standing | None:
     (excluded, email, verified, name, role, *_) = rows[0][_WIDTH + 7 :]
     end = min((end for end in (expires, secret_expires) if end is not None), default=None)
     principal = Principal(
-        kind=_kind(kind, bound),
+        kind=principal_kind(kind, bound),
         credential_id=credential,
         signed_in=kind is None,
         user_id=user_id,
@@ -58,17 +57,8 @@ def standing(rows: list[Row], *, digest: str = "") -> Standing | None:
         digest=digest,
     )
     roles = tuple((row[-2], None if row[-1] is None else words(row[-1])) for row in rows if row[-2] is not None)
-    member_role = _MEMBER_ROLES[role] if role else None
+    member_role = MEMBER_ROLES[role] if role else None
     return Standing(principal, end, organization, excluded is not None, member_role, roles, name or "")
-
-
-_MEMBER_ROLES = {role.value: role for role in MemberRole}
-_KINDS = {TokenKind.ORGANIZATION.value: PrincipalKind.ORGANIZATION, TokenKind.PLATFORM.value: PrincipalKind.PLATFORM}
-
-
-def _kind(kind: str | None, bound: str | None) -> PrincipalKind:
-    """An identity has no kind of token: it stands for its user."""
-    return _KINDS.get(kind or "") or (PrincipalKind.USER_IN_ORGANIZATION if bound else PrincipalKind.USER)
 
 
 def _credential(columns: Sequence[Any], source: Any, excluded: Any) -> Any:

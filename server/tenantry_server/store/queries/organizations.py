@@ -12,7 +12,7 @@ from ..models import Membership, OrganizationSlug, PersonalOrganization
 from ..models import Organization as Table
 from ..people import User
 from ..statements import Row, Slot, Statement, changing, constant, value
-from ..values import instant, instant_or_none
+from ..values import ORGANIZATION_STATES, instant, instant_or_none
 
 COLUMNS = (
     Table.id,
@@ -39,9 +39,6 @@ COLUMNS = (
 )
 
 
-_STATES = {state.value: state for state in OrganizationState}
-
-
 def record(row: Row) -> Organization:
     """The record of a row of COLUMNS, its secrets masked."""
     (id_, name, slug, personal, state, creator, region, egress, config, revision, created, updated, deleted, purged) = row[:14]
@@ -51,7 +48,7 @@ def record(row: Row) -> Organization:
         name=name,
         slug=slug,
         personal=bool(personal),
-        state=_STATES[state],
+        state=ORGANIZATION_STATES[state],
         creator_user_id=creator,
         default_region_id=region,
         limited_network_egress=bool(egress),
