@@ -27,16 +27,18 @@ from .services.credentials import Credentials
 from .services.last_used import LastUsed
 from .services.meter import Meter
 from .services.rate_limiter import RateLimiter
-from .store.database import SqliteDatabase
+from .store.database import Database, SqliteDatabase
 from .sweeper import Sweeper
 from .wiring import Services as Services
 from .wiring import wire as wire
 
-# What a server process does at once: SQLite runs one statement at a time anyway.
-_SQLITE_THREADS, _THREADS = 4, 8
-# Calls beyond this many times the threads are refused with RESOURCE_EXHAUSTED instead of queueing without end; beyond the
-# second bound, gRPC does so itself, without a reason.
-_QUEUE, _HARD_BOUND = 8, 1024
+# What a server process does at once. SQLite runs one statement at a time: more threads for what one statement answers would
+# only hand each other the interpreter, which costs more than the answer. What lists is not to hold that up, nor what changes
+# something and waits for the disk.
+_SQLITE_QUICK, _SQLITE_OTHERS, _THREADS = 1, 4, 8
+# Calls beyond this many are refused with RESOURCE_EXHAUSTED instead of queueing without end; beyond the second bound, gRPC
+# does so itself, without a reason.
+_MOST, _HARD_BOUND = 64, 1024
 
 _OPTIONS = (
     ("grpc.max_concurrent_streams", 1024),
@@ -89,7 +91,6 @@ class Server:
         """
         self._clients = transport.clients if transport else None
         self.policies = policy.read((*SERVICE_NAMES, *policy.INFRASTRUCTURE), services.store.catalog)
-        threads = _SQLITE_THREADS if isinstance(services.store.database, SqliteDatabase) else _THREADS
         self._verifier = verifier
         self._last_used = LastUsed(services.store.database)
         self._sweeper = Sweeper(services.store)
@@ -102,11 +103,12 @@ class Server:
             authorization=services.authorization.presenting(self.credentials),
             rate_limits=services.rate_limits.counting(limiter),
         )
-        self._executor = Workers(threads)
-        self._overload = Overload(self._executor, threads * _QUEUE)
+        quick, others = _workers(services.store.database)
+        chain = Chain(self.interceptors())
+        self.overload = Overload(self.policies, quick, others)
         self._server = grpc.server(
-            self._executor,
-            interceptors=[self._overload, Chain(self.interceptors())],
+            quick,
+            interceptors=[self.overload, chain],
             options=(*_OPTIONS, ("grpc.so_reuseport", int(share_port))),
             maximum_concurrent_rpcs=_HARD_BOUND,
         )
@@ -144,11 +146,18 @@ class Server:
     def stop(self, grace: float) -> None:
         """Refuses new calls, waits up to `grace` seconds for running ones, and closes every connection."""
         self._server.stop(grace).wait()
-        self._executor.shutdown(wait=True)
-        self._overload.close()
+        self.overload.close()
         if self._verifier:
             self._verifier.close()
         self._sweeper.close()
         self._last_used.close()
         self._meter.close()
         self.services.store.database.shut_down()
+
+
+def _workers(database: Database) -> tuple[Workers, Workers]:
+    """Who answers what is quick, and who does the rest."""
+    if isinstance(database, SqliteDatabase):
+        return Workers(_SQLITE_QUICK, _MOST), Workers(_SQLITE_OTHERS, _MOST)
+    both = Workers(_THREADS, _MOST)
+    return both, both

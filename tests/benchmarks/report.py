@@ -18,16 +18,16 @@ from .scenarios import BY_NAME, FLOOR, READS
 _METHOD = """\
 - **CPU** is the headline: of the server's processes and of PostgreSQL's, from `/proc/<pid>/task/*/schedstat` in nanoseconds,
   in windows of 0.25 s. Where one figure is named, it is the 20th percentile of the windows.
-- **Ratios** are to the empty call, `grpc.health.v1.Health/Check` on the same server and through the same interceptors, which
-  is measured anew in the second before each run of each call: a machine that others use is now fast and now slow. Reported
-  is the median of the rounds. Call less than 1.25 a tie.
+- **Ratios** are to the empty call: a handler that does nothing, on the same server and its threads, through the same
+  interceptors and with the same log line, asked by nobody in particular. It is measured anew in the second before each run
+  of each call: a machine that others use is now fast and now slow. Reported is the median of the rounds. Call less than 1.25
+  a tie. What grpc's own server takes for the same, without anything of ours, is told beside.
 - **Load** is a closed loop from a process of its own: prebuilt HTTP/2 frames over 8 sockets, {reads:,} requests a read by
   random callers and organizations, changes that never repeat; 32 reads or 16 changes in flight, and 1 for latency "alone".
 - **Rounds** are interleaved: each call once a round, {rounds} rounds of {seconds:g} s after {warm:g} s of warming up; latencies
   are medians over the rounds. A call counts when a message and `grpc-status: 0` came; one that fails makes the run fail.
-- **Servers** are the product with its settings: full durability on both engines, a log line a call, which goes nowhere here.
-  Only the queue of SQLite's server, which now and then refuses a 33rd call, is lengthened. Goals: reads without PostgreSQL's
-  own share, changes with it.
+- **Servers** are the product with its settings: full durability on both engines, a log line a call, which goes nowhere here,
+  every call counted against a limit that it does not reach. Goals: reads without PostgreSQL's own share, changes with it.
 """
 
 

@@ -75,7 +75,9 @@ def tenantry(url: str, *, postgres: int = 0, workers: int = 1, plain: bool = Fal
         "TENANTRY_GRPC_ADDRESS": address,
         "TENANTRY_WORKERS": str(workers),
         # Every call is counted, and none refused.
-        **dict.fromkeys(("TENANTRY_RATE_LIMIT", "TENANTRY_RATE_LIMIT_PRINCIPAL"), "999999999/1d"),
+        **dict.fromkeys(
+            ("TENANTRY_RATE_LIMIT", "TENANTRY_RATE_LIMIT_PRINCIPAL", "TENANTRY_RATE_LIMIT_ADDRESS"), "999999999/1d"
+        ),
         "PYTHONWARNINGS": "ignore",
     }
     command = [sys.executable, "-m", *(("tenantry_server", "serve") if plain else ("benchmarks.server",))]

@@ -26,9 +26,9 @@ from tenantry.v1 import (
 from . import signing
 from .data import GROUPS, Size, organization_id, secret, user_id
 
-EMPTY = "/grpc.health.v1.Health/Check"
-# The bench's own server judges the same handler AUTHENTICATED under this name.
-KNOWN = "/benchmarks.Known/Check"
+HEALTH = "/grpc.health.v1.Health/Check"
+# The same handler on the bench's own server: as a call of nobody in particular, and as one of somebody who is known.
+EMPTY, KNOWN = "/benchmarks.Empty/Check", "/benchmarks.Known/Check"
 
 _PERMISSION = "sandbox:write"
 

@@ -1,10 +1,11 @@
 """Servers to measure.
 
-    python -m benchmarks.server            Tenantry itself, as `tenantry serve` runs it, and one method more
+    python -m benchmarks.server            Tenantry itself, as `tenantry serve` runs it, and two methods more
     python -m benchmarks.server --bare ADDRESS THREADS
 
-The method more is grpc.health.v1's Check under another name, judged AUTHENTICATED: beside the health check itself, it tells
-what authentication costs. The bare server is grpc's own with the same Check and no interceptor.
+Both are grpc.health.v1's Check under other names, which goes through what every call goes through, its log line included: the
+health check itself has a thread of its own, and is not logged. One is judged PUBLIC, and is the empty call; one is judged
+AUTHENTICATED, and tells what authentication costs. The bare server is grpc's own with the same Check and no interceptor.
 """
 
 from __future__ import annotations
@@ -25,32 +26,32 @@ from tenantry_server.domain.principal import Level, Requirement
 from tenantry_server.rpc.interceptor import Interceptor
 from tenantry_server.rpc.policy import MethodPolicy
 
-from .scenarios import EMPTY, KNOWN
-
-# Calls that may wait, for each thread. With the product's 8, a SQLite server refuses the 33rd call, and a closed loop of 32
-# now and then counts as 33: a call ends for its caller a moment before it ends for the server.
-_QUEUE = 16
+from .scenarios import EMPTY, HEALTH, KNOWN
 
 
 class Server(bootstrap.Server):
-    """Tenantry's server, and the method more."""
+    """Tenantry's server, and the methods more."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        service, method = KNOWN[1:].split("/")
-        handler = grpc.unary_unary_rpc_method_handler(
+        check = grpc.unary_unary_rpc_method_handler(
             self._health.Check,
             request_deserializer=health_pb2.HealthCheckRequest.FromString,
             response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
         )
-        self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
+        for service, method in (path[1:].split("/") for path in (EMPTY, KNOWN)):
+            self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: check}),))
 
     def interceptors(self) -> tuple[Interceptor, ...]:
-        """The same, told of the method more."""
+        """The same, told of the methods more."""
         policies: Mapping[str, MethodPolicy] = self.policies
-        empty = policies[EMPTY]
-        requirement = Requirement(level=Level.AUTHENTICATED, kinds=empty.requirement.kinds)
-        self.policies = {**policies, KNOWN: replace(empty, path=KNOWN, requirement=requirement)}
+        check = policies[HEALTH]
+        known = Requirement(level=Level.AUTHENTICATED, kinds=check.requirement.kinds)
+        self.policies = {
+            **policies,
+            EMPTY: replace(check, path=EMPTY, is_limited=True),
+            KNOWN: replace(check, path=KNOWN, requirement=known),
+        }
         return super().interceptors()
 
 
@@ -74,7 +75,6 @@ def main() -> None:
         bare(sys.argv[2], int(sys.argv[3]))
         return
     processes.Server = Server  # type: ignore[attr-defined]  # what `serve` makes
-    bootstrap._QUEUE = _QUEUE
     cli.main(["serve"])
 
 

@@ -18,7 +18,7 @@ from . import fill, rivals, running
 from .data import CROWD, LARGE, SMALL, Size, organization_id, secret
 from .measure import Generator, Subject, keep
 from .running import Running
-from .scenarios import EMPTY, FLOOR, SCENARIOS, making
+from .scenarios import FLOOR, HEALTH, SCENARIOS, making
 
 NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 _BARE_THREADS = 4
@@ -78,7 +78,7 @@ class Stage:
         """The empty call on grpc's own server."""
         target = self.stack.enter_context(running.bare(_BARE_THREADS))
         requests = keep(self.folder, "bare", FLOOR.requests(making(SMALL, "", "")))
-        return Subject("bare", "empty call without interceptors", target, EMPTY, requests, FLOOR.in_flight)
+        return Subject("bare", "empty call without interceptors", target, HEALTH, requests, FLOOR.in_flight)
 
     def peers(self) -> Iterator[Subject]:
         """The peers that can be measured here, warm."""

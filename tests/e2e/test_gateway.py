@@ -43,7 +43,7 @@ def refused(dialect: str, path: str, status: int, code: str, message: Any = TEXT
         ("daytona", "/api"),
         ("daytona", "/API/organizations"),
         ("daytona", "/api/organization"),
-        ("daytona", f"{DAYTONA}/{UNKNOWN}/usage"),
+        ("daytona", f"{DAYTONA}/{UNKNOWN}/usages"),
         ("daytona", f"{DAYTONA}/{UNKNOWN}/roles/{UNKNOWN}/x"),
         ("dotenv", "/api/v1/"),
         ("dotenv", "/api/v1/nothing"),

@@ -52,7 +52,7 @@ def black_hole(engines: Engines) -> Hole:
         cut = time.monotonic()
         with ThreadPoolExecutor(_CALLS) as pool:
             ends = list(pool.map(call, range(_CALLS)))
-        while deployment.server._executor.calls:
+        while deployment.server.overload.calls:
             time.sleep(0.005)
         free = time.monotonic() - cut - _DEADLINE
         wire.heal()

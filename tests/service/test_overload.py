@@ -32,7 +32,7 @@ class Full:
         self._go = threading.Event()
         self._waiting: list[Background] = []
         self._held = Before(world.deployment.database, [access.BY_DIGEST], self._wait)
-        self.most = self.server._overload._most
+        self.most = self.server.overload._quick.most
 
     def _wait(self) -> None:
         assert self._go.wait(60)
@@ -43,7 +43,7 @@ class Full:
     def __enter__(self) -> Full:
         self._held.__enter__()
         self._waiting = [Background(self.get) for _ in range(self.most)]
-        eventually(lambda: self.server._executor.calls == self.most, "all threads and the queue are full")
+        eventually(lambda: self.server.overload.calls == self.most, "all threads and the queue are full")
         return self
 
     def release(self) -> list[Any]:
@@ -70,7 +70,7 @@ def test_a_call_beyond_is_refused_at_once_with_its_reason(deploy_own: Callable[.
             assert refusal.trailing["x-request-id"]
             (retry,) = [detail for detail in refusal.details if isinstance(detail, details_pb2.RetryInfo)]
             assert retry.retry_delay.seconds == 1
-        assert full.server._executor.calls == full.most
+        assert full.server.overload.calls == full.most
         assert set(map(str, full.release())) == {str(full.organization)}
         assert full.get() == full.organization
 
@@ -95,5 +95,5 @@ def test_calls_that_were_given_up_leave_room_for_others(deploy_own: Callable[...
         with full:
             pass
         full._go.clear()
-        eventually(lambda: full.server._executor.calls == 0, "nobody waits any more")
+        eventually(lambda: full.server.overload.calls == 0, "nobody waits any more")
     assert full.get() == full.organization

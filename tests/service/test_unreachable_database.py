@@ -44,7 +44,7 @@ class Site:
     @property
     def busy(self) -> int:
         """How many calls the server has."""
-        return self.world.deployment.server._executor.calls
+        return self.world.deployment.server.overload.calls
 
     def read(self, timeout: float = 20) -> Any:
         return self._send("OrganizationService.GetOrganization", timeout)

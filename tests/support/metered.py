@@ -6,7 +6,7 @@ from typing import Any
 
 from grpc import StatusCode
 
-from .rpc import Client, Refused
+from .rpc import Refused
 from .world import Person, World, fresh
 
 RESERVE, COMMIT, RELEASE = "QuotaService.Reserve", "QuotaService.Commit", "QuotaService.Release"
@@ -36,17 +36,6 @@ def limit_of(quota: Any, metric: str) -> int | None:
     return found.limit if found.HasField("limit") else None
 
 
-# One operator and one service for each server: there are only so many platform tokens.
-_CLIENTS: dict[str, tuple[Client, Client]] = {}
-
-
-def _clients(world: World) -> tuple[Client, Client]:
-    url = world.deployment.url
-    if url not in _CLIENTS:
-        _CLIENTS[url] = world.platform(), world.platform("usage:reserve", "usage:report", "resource:read")
-    return _CLIENTS[url]
-
-
 class Metered:
     """The organization, with a quota in a region of the platform unless it has none."""
 
@@ -54,7 +43,7 @@ class Metered:
         self.world = world
         self.owner = owner or world.person("owner")
         self.organization = world.organization(self.owner)
-        self.operator, self.service = _clients(world)
+        self.operator, self.service = world.platform(), world.platform("usage:reserve", "usage:report", "resource:read")
         if quota:
             self.grant("", **quota)
 

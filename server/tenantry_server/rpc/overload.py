@@ -2,31 +2,35 @@
 
 gRPC hands every call to the queue of a thread pool. The queue is bounded here: a call that would wait longer than it is worth
 is refused, like any other refusal, by a thread that does nothing else. Questions about the server's health are answered there
-too, so a busy server does not look like a dead one.
+too, so a busy server does not look like a dead one. Calls that take longer
+than to answer one question can have threads of their own.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import grpc
 
 from ..domain.errors import Overloaded
 from .interceptor import Guard, Handler
+from .policy import MethodPolicy
 
 _HEALTH = "/grpc.health.v1.Health/"
 _refused: ContextVar[bool] = ContextVar("refused", default=False)
 
 
 class Workers(ThreadPoolExecutor):
-    """A thread pool that knows how many calls it has, running and waiting, whatever becomes of them."""
+    """A thread pool that knows how many calls it has, running and waiting, whatever becomes of them; and how many it takes."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, most: int) -> None:
         super().__init__(threads, thread_name_prefix="call")
         self._counting = threading.Lock()
         self.calls = 0
+        self.most = most
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
         """Counts the call until it is done, or given up."""
@@ -41,44 +45,65 @@ class Workers(ThreadPoolExecutor):
 
 
 class Overload(grpc.ServerInterceptor):
-    """Sends what the workers cannot take, and health, to a thread of its own. Outermost; it runs on the accepting thread."""
+    """Sends what the workers cannot take, and health, to a thread of its own, and what is not quick to its workers. Outermost;
+    it runs on the accepting thread.
+    """
 
-    def __init__(self, workers: Workers, most: int) -> None:
-        self._workers = workers
-        self._most = most
+    def __init__(self, policies: Mapping[str, MethodPolicy], quick: Workers, others: Workers) -> None:
+        self._policies = policies
+        self._quick, self._others = quick, others
         self._spare = ThreadPoolExecutor(1, thread_name_prefix="refusal")
-        self._made: dict[tuple[str, bool], Handler] = {}
+        self._made: dict[tuple[str, ThreadPoolExecutor], Handler] = {}
+
+    @property
+    def calls(self) -> int:
+        """How many calls the workers have."""
+        return sum(workers.calls for workers in {self._quick, self._others})
 
     def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Handler | None], details: grpc.HandlerCallDetails
     ) -> Handler | None:
-        """Answers with the handler, or with one that refuses."""
-        handler = continuation(details)
-        is_health = details.method.startswith(_HEALTH)
-        if handler is None or handler.unary_unary is None or (self._workers.calls < self._most and not is_health):
+        """Answers with the handler, with the same on other threads, or with one that refuses."""
+        handler, method = continuation(details), details.method
+        if handler is None or handler.unary_unary is None:
             return handler
-        key = (details.method, is_health)
-        if key not in self._made:
-            self._made[key] = self._elsewhere(handler, refusing=not is_health)
-        return self._made[key]
+        place = self._place(method)
+        if place is self._quick:
+            return handler
+        made = self._made.get((method, place))
+        if made is None:
+            made = self._made[method, place] = self._elsewhere(handler, method, place)
+        return made
 
     def close(self) -> None:
-        """Ends the thread."""
-        self._spare.shutdown()
+        """Ends all threads, when they have nothing left to do."""
+        for pool in (self._quick, self._others, self._spare):
+            pool.shutdown()
 
-    def _elsewhere(self, handler: Handler, *, refusing: bool) -> Handler:
-        behaviour = handler.unary_unary
+    def _place(self, method: str) -> ThreadPoolExecutor:
+        """Where a call of a method goes now."""
+        workers = self._quick if self._policies[method].is_quick else self._others
+        return self._spare if workers.calls >= workers.most or method.startswith(_HEALTH) else workers
 
-        def act(request: Any, context: grpc.ServicerContext) -> Any:
-            token = _refused.set(refusing)
-            try:
-                return behaviour(request, context)
-            finally:
-                _refused.reset(token)
-
-        act.experimental_thread_pool = self._spare  # type: ignore[attr-defined]  # what gRPC asks of a behaviour
+    def _elsewhere(self, handler: Handler, method: str, place: ThreadPoolExecutor) -> Handler:
+        refusing = place is self._spare and not method.startswith(_HEALTH)
+        behaviour: Any = _marked(handler.unary_unary) if refusing else partial(handler.unary_unary)
+        behaviour.experimental_thread_pool = place  # what gRPC asks of a behaviour
         decode = _unread if refusing else handler.request_deserializer
-        return grpc.unary_unary_rpc_method_handler(act, decode, handler.response_serializer)
+        return grpc.unary_unary_rpc_method_handler(behaviour, decode, handler.response_serializer)
+
+
+def _marked(behaviour: Any) -> Any:
+    """A behaviour that the interceptors refuse."""
+
+    def refused(request: Any, context: grpc.ServicerContext) -> Any:
+        token = _refused.set(True)
+        try:
+            return behaviour(request, context)
+        finally:
+            _refused.reset(token)
+
+    return refused
 
 
 class Refusal(Guard):

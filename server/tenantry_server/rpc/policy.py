@@ -61,6 +61,8 @@ class MethodPolicy:
     is_metered: bool = True
     # Whether its calls count against an address where nobody knows who makes them.
     is_limited: bool = True
+    # Whether a call answers one question, where others change something, list, or ask many questions at once.
+    is_quick: bool = True
 
     @property
     def is_dialect(self) -> bool:
@@ -104,13 +106,13 @@ def _declared(method: MethodDescriptor, catalog: Catalog, pool: DescriptorPool) 
     names = requirement.permissions
     if is_change and names and all(name.endswith(":read") for name in names):
         raise PolicyError(f"{core.full_name} changes something under {', '.join(names)} alone")
+    is_quick = not is_change and not _asks_for_many(core)
     access = core.GetOptions().Extensions[policy_pb2.access]
     if access.rate_limit_class not in _RATE_CLASSES:
         raise PolicyError(f"{core.full_name} declares a class of rate limit that this version does not know")
     rate_class = _RATE_CLASSES[access.rate_limit_class]
-    return MethodPolicy(
-        _path(method), core.full_name, requirement, is_change, header, rate_class, not access.unmetered, not access.unlimited
-    )
+    counts = (rate_class, not access.unmetered, not access.unlimited)
+    return MethodPolicy(_path(method), core.full_name, requirement, is_change, header, *counts, is_quick)
 
 
 def _requirement(core: MethodDescriptor, catalog: Catalog) -> Requirement:
@@ -148,6 +150,11 @@ def _ensure_scoped(method: MethodDescriptor, requirement: Requirement) -> None:
 def _names_organization(method: MethodDescriptor) -> bool:
     field = method.input_type.fields_by_name.get("organization_id")
     return field is not None and field.type == FieldDescriptor.TYPE_STRING and not field.is_repeated
+
+
+def _asks_for_many(method: MethodDescriptor) -> bool:
+    fields = method.input_type.fields
+    return any(field.name == "page_size" or (field.is_repeated and field.message_type) for field in fields)
 
 
 def _path(method: MethodDescriptor) -> str:
