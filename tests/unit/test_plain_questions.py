@@ -10,6 +10,7 @@ from tenantry.v1 import authorization_service_pb2 as pb
 from tenantry_server.config import load_catalog
 from tenantry_server.domain import ids
 from tenantry_server.rpc.authorization import is_plain
+from tenantry_server.rpc.convert_authorization import question
 from tenantry_server.rpc.validation import ensure_valid
 
 CATALOG = load_catalog()
@@ -33,13 +34,13 @@ _ITEMS = st.builds(
 
 @given(_ITEMS)
 def test_what_is_plain_breaks_no_rule(item: Item) -> None:
-    if is_plain(item, CATALOG.all):
+    if is_plain(question(item), CATALOG.all):
         ensure_valid(item)
 
 
 def test_what_services_ask_is_plain() -> None:
     about: dict[str, Any] = {"organization_id": ids.new(), "permission": "sandbox:write"}
-    assert is_plain(Item(**about), CATALOG.all)
-    assert is_plain(Item(subject=authorization_pb2.Subject(user_id=ids.new()), **about), CATALOG.all)
-    assert not is_plain(Item(subject=authorization_pb2.Subject(), **about), CATALOG.all)
-    assert not is_plain(Item(at_least_revision=-1, **about), CATALOG.all)
+    assert is_plain(question(Item(**about)), CATALOG.all)
+    assert is_plain(question(Item(subject=authorization_pb2.Subject(user_id=ids.new()), **about)), CATALOG.all)
+    assert not is_plain(question(Item(subject=authorization_pb2.Subject(), **about)), CATALOG.all)
+    assert not is_plain(question(Item(at_least_revision=-1, **about)), CATALOG.all)

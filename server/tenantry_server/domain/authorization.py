@@ -21,6 +21,8 @@ READ_ROLES = "role:read"
 class SubjectKind(StrEnum):
     """By what a subject is looked up."""
 
+    __hash__ = str.__hash__  # every key is hashed several times, and an enumeration's own hash is a function of Python
+
     USER = "user"
     API_TOKEN = "api_token"  # noqa: S105  a kind, no secret
     SECRET = "secret"  # noqa: S105  by its digest

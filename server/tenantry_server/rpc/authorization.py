@@ -37,8 +37,7 @@ class AuthorizationServicer(AuthorizationServiceServicer):
     def BatchCheckPermissions(
         self, request: pb.BatchCheckPermissionsRequest, context: Context
     ) -> pb.BatchCheckPermissionsResponse:
-        results = self._authorization.check_batch(current.get(), map(self._question, request.items))
-        return pb.BatchCheckPermissionsResponse(results=map(rendering.result, results))
+        return rendering.results(self._authorization.check_batch(current.get(), map(self._question, request.items)))
 
     def ListEffectivePermissions(
         self, request: pb.ListEffectivePermissionsRequest, context: Context
@@ -63,23 +62,24 @@ class AuthorizationServicer(AuthorizationServiceServicer):
 
     def _question(self, item: pb.BatchCheckPermissionsRequest.Item) -> Question | InvalidRequest:
         """A question of a batch, or what is wrong with it: the request was accepted without looking at its items."""
-        if not is_plain(item, self._authorization.store.catalog.all):
+        question = rendering.question(item)
+        if not is_plain(question, self._authorization.store.catalog.all):
             try:
                 ensure_valid(item)
             except InvalidRequest as refusal:
                 return refusal
-        return rendering.question(item)
+        return question
 
 
-def is_plain(item: pb.BatchCheckPermissionsRequest.Item, permissions: Container[str]) -> bool:
-    """Whether an item is about a user or the caller, by canonical ids, and a permission of the catalog: no rule is broken.
+def is_plain(question: Question, permissions: Container[str]) -> bool:
+    """Whether it is about a user or the caller, by canonical ids, and a permission of the catalog: no rule is broken.
 
     All others are held to the rules. Asking those costs several times what answering a question does.
     """
-    about = item.subject.user_id if item.HasField("subject") else item.organization_id
+    subject, organization_id, permission, at_least_revision = question
     return (
-        ids.is_canonical(about)
-        and ids.is_canonical(item.organization_id)
-        and item.permission in permissions
-        and item.at_least_revision >= 0
+        permission in permissions
+        and at_least_revision >= 0
+        and ids.is_canonical(organization_id)
+        and (subject is None or ids.is_canonical(subject.user_id))
     )

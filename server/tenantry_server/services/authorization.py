@@ -1,10 +1,10 @@
 """Who may do what: one question, many at once, and why. `permission_lists.py` has the lists."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
-from typing import NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self
 
 from ..domain import ids
 from ..domain.authorization import (
@@ -32,9 +32,6 @@ from .credentials import Credentials
 from .inquiries import UNSEEN, Holding, Inquiry, inquire
 from .service import Service
 from .subjects import Named, Subject, own_key, resolve
-
-A = TypeVar("A")
-T = TypeVar("T")
 
 
 class Question(NamedTuple):
@@ -114,9 +111,9 @@ class Authorization(Service):
         One statement for each kind of subject; subjects, and what each holds in an organization, are looked at once.
         """
         batch = _Batch(self, call.principal)
-        asked = [_attempt(batch.asked, question) for question in questions]
+        asked = [batch.asked(question) for question in questions]
         batch.found = self.standings(batch.pairs([one for one in asked if isinstance(one, _Asked)]))
-        return [_attempt(batch.answer, one) for one in asked]
+        return [batch.answer(one) for one in asked]
 
     def resolve(self, principal: Principal, subject: Subject | None) -> Named:
         """By what to look a subject up. Raises PermissionMissing, PrincipalKindNotAllowed or IdentityProviderUnavailable."""
@@ -164,22 +161,27 @@ class _Asked(NamedTuple):
 
 class _Batch:
     """Questions of one caller. Whom they are about, what the caller sees of an organization, and what a subject holds there
-    is found out once each; what that is refused with is kept in its place.
+    is found out once each; what that is refused with is kept in its place, and so is a question that is refused already.
     """
 
     def __init__(self, service: Authorization, principal: Principal) -> None:
+        self._service = service
         self._catalog = service.store.catalog
         self._principal = principal
         self._own = own_key(principal)
         self.found: Mapping[Pair, Standing] = {}
-        self._named = cache(lambda subject: _attempt(lambda _: service.resolve(principal, subject), None))
+        self._named = cache(self._name)
         self._organization_id = cache(ids.find_or_nil)
         self._sight = cache(self._see)
-        self._holding = cache(lambda named, pair: _attempt(lambda _: self._hold(named, pair), None))
+        self._holding = cache(self._hold)
 
-    def asked(self, question: Question) -> _Asked:
-        """Raises what naming the subject raises."""
-        named = _or_raise(self._named(question.subject))
+    def asked(self, question: Question | TenantryError) -> _Asked | TenantryError:
+        """What is to be looked at, or what naming the subject is refused with."""
+        if isinstance(question, TenantryError):
+            return question
+        named = self._named(question.subject)
+        if isinstance(named, TenantryError):
+            return named
         return _Asked(question, named, Pair(named.key, self._organization_id(question.organization_id)))
 
     def pairs(self, asked: Sequence[_Asked]) -> Iterator[Pair]:
@@ -188,17 +190,34 @@ class _Batch:
         if self._principal.kind is not PrincipalKind.PLATFORM:
             yield from (Pair(self._own, organization_id) for organization_id in {one.pair.organization_id for one in asked})
 
-    def answer(self, asked: _Asked) -> Answer:
-        """Raises PermissionMissing or RevisionNotReached."""
-        return _answer(asked.question, _or_raise(self._holding(asked.named, asked.pair)))
+    def answer(self, asked: _Asked | TenantryError) -> Answer | TenantryError:
+        """The answer, PermissionMissing or RevisionNotReached."""
+        if isinstance(asked, TenantryError):
+            return asked
+        holding = self._holding(asked.named, asked.pair)
+        if isinstance(holding, TenantryError):
+            return holding
+        try:
+            return _answer(asked.question, holding)
+        except TenantryError as refusal:
+            return refusal
+
+    def _name(self, subject: Subject | None) -> Named | TenantryError:
+        try:
+            return self._service.resolve(self._principal, subject)
+        except TenantryError as refusal:
+            return refusal
 
     def _see(self, organization_id: str) -> Sight | None:
         if self._principal.kind is PrincipalKind.PLATFORM:
             return None
         return sight_of_standing(self._catalog, self.found[Pair(self._own, organization_id)])
 
-    def _hold(self, named: Named, pair: Pair) -> Holding:
-        inquiry = inquire(self._principal, named, pair.organization_id, self._sight(pair.organization_id))
+    def _hold(self, named: Named, pair: Pair) -> Holding | TenantryError:
+        try:
+            inquiry = inquire(self._principal, named, pair.organization_id, self._sight(pair.organization_id))
+        except TenantryError as refusal:
+            return refusal
         return inquiry.holding(self._catalog, self.found.__getitem__)
 
 
@@ -206,19 +225,3 @@ def _answer(question: Question, holding: Holding) -> Answer:
     if holding is not UNSEEN:
         ensure_reached(holding.revision, question.at_least_revision)
     return Answer(question.permission in holding.permissions, holding.revision)
-
-
-def _attempt(act: Callable[[A], T], argument: A | TenantryError) -> T | TenantryError:
-    """What comes of it, or the refusal as a value; a refusal stays what it is."""
-    if isinstance(argument, TenantryError):
-        return argument
-    try:
-        return act(argument)
-    except TenantryError as refusal:
-        return refusal
-
-
-def _or_raise(result: T | TenantryError) -> T:
-    if isinstance(result, TenantryError):
-        raise result
-    return result

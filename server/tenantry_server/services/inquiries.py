@@ -48,4 +48,4 @@ class Inquiry(NamedTuple):
 def inquire(principal: Principal, named: Named, organization_id: str, sight: Sight | None) -> Inquiry:
     """An inquiry of a caller who has this sight of the organization. Raises PermissionMissing."""
     shown = view(principal, sight, is_own=named.is_own)
-    return Inquiry(Pair(named.key, organization_id), sight, shown, named.key == own_key(principal))
+    return Inquiry(Pair(named.key, organization_id), sight, shown, named.is_own and named.key == own_key(principal))

@@ -50,7 +50,8 @@ def own_key(principal: Principal) -> SubjectKey:
 
 
 def _names_own_token(principal: Principal, subject: Subject) -> bool:
-    return not principal.signed_in and ids.find(subject.api_token_id) == principal.credential_id
+    named = subject.api_token_id
+    return bool(named) and not principal.signed_in and ids.find(named) == principal.credential_id
 
 
 def _key(subject: Subject, credentials: Credentials | None) -> SubjectKey:
