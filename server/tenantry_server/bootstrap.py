@@ -20,6 +20,7 @@ from .rpc.certificates import certificate_principal
 from .rpc.interceptor import Chain, Interceptor
 from .rpc.interceptors import ErrorRenderer
 from .rpc.overload import Overload, Workers
+from .rpc.policy import MethodPolicy
 from .servicers import SERVICE_NAMES as SERVICE_NAMES
 from .servicers import SERVICERS
 from .services.counters import Counter, MemoryCounter
@@ -103,12 +104,11 @@ class Server:
             authorization=services.authorization.presenting(self.credentials),
             rate_limits=services.rate_limits.counting(limiter),
         )
-        quick, others = _workers(services.store.database)
-        chain = Chain(self.interceptors())
-        self.overload = Overload(self.policies, quick, others)
+        workers, apart = _workers(services.store.database, self.policies)
+        self.overload = Overload(workers, apart)
         self._server = grpc.server(
-            quick,
-            interceptors=[self.overload, chain],
+            workers,
+            interceptors=[self.overload, Chain(self.interceptors())],
             options=(*_OPTIONS, ("grpc.so_reuseport", int(share_port))),
             maximum_concurrent_rpcs=_HARD_BOUND,
         )
@@ -155,9 +155,9 @@ class Server:
         self.services.store.database.shut_down()
 
 
-def _workers(database: Database) -> tuple[Workers, Workers]:
-    """Who answers what is quick, and who does the rest."""
-    if isinstance(database, SqliteDatabase):
-        return Workers(_SQLITE_QUICK, _MOST), Workers(_SQLITE_OTHERS, _MOST)
-    both = Workers(_THREADS, _MOST)
-    return both, both
+def _workers(database: Database, policies: Mapping[str, MethodPolicy]) -> tuple[Workers, Mapping[str, Workers]]:
+    """The workers, and those that some methods have apart."""
+    if not isinstance(database, SqliteDatabase):
+        return Workers(_THREADS, _MOST), {}
+    others = Workers(_SQLITE_OTHERS, _MOST)
+    return Workers(_SQLITE_QUICK, _MOST), {path: others for path, known in policies.items() if not known.is_quick}

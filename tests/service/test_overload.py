@@ -32,7 +32,7 @@ class Full:
         self._go = threading.Event()
         self._waiting: list[Background] = []
         self._held = Before(world.deployment.database, [access.BY_DIGEST], self._wait)
-        self.most = self.server.overload._quick.most
+        self.most = self.server.overload._workers.most
 
     def _wait(self) -> None:
         assert self._go.wait(60)

@@ -2,8 +2,8 @@
 
 gRPC hands every call to the queue of a thread pool. The queue is bounded here: a call that would wait longer than it is worth
 is refused, like any other refusal, by a thread that does nothing else. Questions about the server's health are answered there
-too, so a busy server does not look like a dead one. Calls that take longer
-than to answer one question can have threads of their own.
+too, so a busy server does not look like a dead one. Some methods
+have workers apart, so that others need not wait behind them.
 """
 
 import threading
@@ -17,7 +17,6 @@ import grpc
 
 from ..domain.errors import Overloaded
 from .interceptor import Guard, Handler
-from .policy import MethodPolicy
 
 _HEALTH = "/grpc.health.v1.Health/"
 _refused: ContextVar[bool] = ContextVar("refused", default=False)
@@ -45,20 +44,21 @@ class Workers(ThreadPoolExecutor):
 
 
 class Overload(grpc.ServerInterceptor):
-    """Sends what the workers cannot take, and health, to a thread of its own, and what is not quick to its workers. Outermost;
-    it runs on the accepting thread.
+    """Sends what the workers cannot take, and health, to a thread of its own. Outermost; it runs on the accepting thread.
+
+    `apart` has the workers of methods, by path, that have other ones.
     """
 
-    def __init__(self, policies: Mapping[str, MethodPolicy], quick: Workers, others: Workers) -> None:
-        self._policies = policies
-        self._quick, self._others = quick, others
+    def __init__(self, workers: Workers, apart: Mapping[str, Workers]) -> None:
+        self._workers = workers
+        self._apart = apart
         self._spare = ThreadPoolExecutor(1, thread_name_prefix="refusal")
         self._made: dict[tuple[str, ThreadPoolExecutor], Handler] = {}
 
     @property
     def calls(self) -> int:
         """How many calls the workers have."""
-        return sum(workers.calls for workers in {self._quick, self._others})
+        return sum(workers.calls for workers in {self._workers, *self._apart.values()})
 
     def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Handler | None], details: grpc.HandlerCallDetails
@@ -68,7 +68,7 @@ class Overload(grpc.ServerInterceptor):
         if handler is None or handler.unary_unary is None:
             return handler
         place = self._place(method)
-        if place is self._quick:
+        if place is self._workers:
             return handler
         made = self._made.get((method, place))
         if made is None:
@@ -77,12 +77,12 @@ class Overload(grpc.ServerInterceptor):
 
     def close(self) -> None:
         """Ends all threads, when they have nothing left to do."""
-        for pool in (self._quick, self._others, self._spare):
+        for pool in {self._workers, *self._apart.values(), self._spare}:
             pool.shutdown()
 
     def _place(self, method: str) -> ThreadPoolExecutor:
         """Where a call of a method goes now."""
-        workers = self._quick if self._policies[method].is_quick else self._others
+        workers = self._apart.get(method, self._workers)
         return self._spare if workers.calls >= workers.most or method.startswith(_HEALTH) else workers
 
     def _elsewhere(self, handler: Handler, method: str, place: ThreadPoolExecutor) -> Handler:
