@@ -123,7 +123,7 @@ def up(settings: Settings, ready: Callable[[str], None]) -> None:
 
 
 def gateway(settings: Settings, ready: Callable[[str], None]) -> None:
-    """Runs the gateway alone, until a signal comes."""
+    """Runs the gateway alone, until a signal comes; then it lets running calls finish."""
     stop = stopping()
     with _gateway(settings) as running:
         ready(running.address)
@@ -132,6 +132,7 @@ def gateway(settings: Settings, ready: Callable[[str], None]) -> None:
                 raise ProcessError(f"the gateway ended with status {status}")
         running.drain()
         time.sleep(NOTICE)
+        running.wait_until_idle(GRACE)
 
 
 def stopping() -> threading.Event:

@@ -59,6 +59,8 @@ def test_what_a_service_names_is_there() -> None:
         assert set(each.get("depends_on", {})) <= set(SERVICES)
         for volume in each.get("volumes", []):
             assert volume.partition(":")[0] in COMPOSE["volumes"]
+    for each in OURS.values():
+        assert (FILE.parent / each["build"]["context"] / each["build"]["dockerfile"]).is_file()
 
 
 # -- what is run -------------------------------------------------------------------------------------------------------
