@@ -25,6 +25,7 @@ from .tls import CertificateFiles, Upstream
 
 _FOLDER = Path(__file__).resolve().parents[2] / "gateway"
 _FILE_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog"
+_ACTIVE = "/stats?filter=^http%5C.http%5C.downstream_rq_active$"
 _START_SECONDS = 30.0
 _LONGEST_FOLDER = 60
 
@@ -87,6 +88,13 @@ class Gateway:
         """Says unhealthy, and closes each connection with its next answer. It still answers, until it is stopped."""
         self._admin("POST", "/healthcheck/fail")
         self._admin("POST", "/drain_listeners?graceful&skip_exit")
+
+    def wait_until_idle(self, timeout: float) -> None:
+        """Returns when no call is under way, or after so many seconds."""
+        deadline = time.monotonic() + timeout
+        with contextlib.suppress(GatewayError):  # it has ended
+            while time.monotonic() < deadline and self._admin("GET", _ACTIVE).strip() != "http.http.downstream_rq_active: 0":
+                time.sleep(0.1)
 
     def stop(self, timeout: float = 5.0) -> None:
         """Ends Envoy, by force after the timeout, and removes its folder. May be called again."""

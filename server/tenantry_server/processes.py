@@ -36,8 +36,8 @@ from .tls import TlsError, Transport, Upstream, open_channel
 log = structlog.get_logger("tenantry.processes")
 
 # Twice the gateway's health check interval, and a little.
-_NOTICE = 2.5
-_GRACE = 10.0
+NOTICE = 2.5
+GRACE = 10.0
 _START_TIME = 30.0
 _RESTART_PAUSE = 1.0
 
@@ -75,8 +75,8 @@ def serve(settings: Settings, *, share_port: bool = False) -> None:
     log.info("draining", address=settings.grpc_address)
     if not share_port or _supervisor_ends():
         server.announce_end()
-        time.sleep(_NOTICE)
-    server.stop(_GRACE)
+        time.sleep(NOTICE)
+    server.stop(GRACE)
 
 
 def supervise(settings: Settings) -> None:
@@ -123,7 +123,7 @@ def up(settings: Settings, ready: Callable[[str], None]) -> None:
 
 
 def gateway(settings: Settings, ready: Callable[[str], None]) -> None:
-    """Runs the gateway alone, until a signal comes."""
+    """Runs the gateway alone, until a signal comes; then it lets running calls finish."""
     stop = stopping()
     with _gateway(settings) as running:
         ready(running.address)
@@ -131,7 +131,8 @@ def gateway(settings: Settings, ready: Callable[[str], None]) -> None:
             if (status := running.poll()) is not None:
                 raise ProcessError(f"the gateway ended with status {status}")
         running.drain()
-        time.sleep(_NOTICE)
+        time.sleep(NOTICE)
+        running.wait_until_idle(GRACE)
 
 
 def stopping() -> threading.Event:
@@ -200,7 +201,7 @@ def _end(children: "list[subprocess.Popen[Any]]") -> None:
             child.terminate()
     for child in children:
         try:
-            child.wait(_NOTICE + _GRACE + 5)
+            child.wait(NOTICE + GRACE + 5)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()

