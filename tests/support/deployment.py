@@ -26,10 +26,10 @@ from .clock import MovableClock
 
 CATALOG = load_catalog()
 REGIONS = load_regions()
-# Tests found more organizations than a person may, and reach the limits by setting others.
+# Tests found more organizations, and make more tokens, than there may be, and reach the limits by setting others.
 _FOLDER = TemporaryDirectory(prefix="tenantry-keys-")
 atexit.register(_FOLDER.cleanup)
-LIMITS = Limits(organizations_per_user=1000, secret_keys=SecretKeys(Path(_FOLDER.name) / "secret.keys"))
+LIMITS = Limits(organizations_per_user=1000, api_tokens=20_000, secret_keys=SecretKeys(Path(_FOLDER.name) / "secret.keys"))
 LIMITS.secret_keys.add()
 # When tokens were last used, and how often organizations call, is written when a test says so, or it would come between what
 # another test counts.
