@@ -35,6 +35,11 @@ class Binding(NamedTuple):
         """The request fields that the path sets."""
         return set(re.findall(r"{(.*?)}", self.template))
 
+    def open_part(self, secrets: Iterable[str]) -> str:
+        """The template up to its first secret; empty when it has none."""
+        found = [self.template.index(f"{{{name}}}") for name in secrets if name in self.variables]
+        return self.template[: min(found)] if found else ""
+
     @property
     def shape(self) -> str:
         """The template without names. In byte order, as routes must be, a literal segment precedes a variable."""
@@ -47,11 +52,14 @@ class Binding(NamedTuple):
 
 
 class Rpc(NamedTuple):
-    """A method. A dialect's has bindings, facts for gateway/rest.lua, and fields that the server takes from a header."""
+    """A method, the fields of its request, and which of them are secrets. A dialect's has bindings, facts for gateway/rest.lua,
+    and fields that the server takes from a header.
+    """
 
     path: str
     streaming: bool
     request: dict[str, str]
+    secrets: frozenset[str] = frozenset()
     bindings: tuple[Binding, ...] = ()
     facts: Json | None = None
     from_header: frozenset[str] = frozenset()
@@ -59,7 +67,8 @@ class Rpc(NamedTuple):
 
 def read(descriptors: FileDescriptorSet) -> list[Rpc]:
     """Every method of the set, checked."""
-    fields = dict(pair for file in descriptors.file for pair in fields_of(f".{file.package}", file.message_type))
+    messages = dict(pair for file in descriptors.file for pair in messages_of(f".{file.package}", file.message_type))
+    fields = {name: {field.name: field.json_name for field in message.field} for name, message in messages.items()}
     rpcs = []
     for file in descriptors.file:
         dialect = next((name for name in DIALECTS if file.package.startswith(f"tenantry.rest.{name}.")), None)
@@ -68,17 +77,18 @@ def read(descriptors: FileDescriptorSet) -> list[Rpc]:
             require(dialect is not None or file.package == "tenantry.v1", f"{full} is of no dialect, and not of the core")
             for method in service.method:
                 streaming = method.client_streaming or method.server_streaming
-                rpc = Rpc(f"/{full}/{method.name}", streaming, fields[method.input_type])
+                secrets = (field.name for field in messages[method.input_type].field if field.options.debug_redact)
+                rpc = Rpc(f"/{full}/{method.name}", streaming, fields[method.input_type], frozenset(secrets))
                 rpcs.append(with_options(rpc, dialect, method, fields[method.output_type]) if dialect else rpc)
     refuse_clashes(rpcs)
     return rpcs
 
 
-def fields_of(scope: str, types: Iterable[DescriptorProto]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Every message's fields, with their JSON names."""
+def messages_of(scope: str, types: Iterable[DescriptorProto]) -> Iterator[tuple[str, DescriptorProto]]:
+    """Every message, by its name."""
     for message in types:
-        yield f"{scope}.{message.name}", {field.name: field.json_name for field in message.field}
-        yield from fields_of(f"{scope}.{message.name}", message.nested_type)
+        yield f"{scope}.{message.name}", message
+        yield from messages_of(f"{scope}.{message.name}", message.nested_type)
 
 
 def with_options(rpc: Rpc, dialect: str, method: MethodDescriptorProto, response: dict[str, str]) -> Rpc:

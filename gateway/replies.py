@@ -141,6 +141,44 @@ def status_is(operator: str, status: int) -> Json:
     return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
 
 
+_LOGGED: Json = {
+    "time": TIME,
+    "method": "%REQ(X-ENVOY-ORIGINAL-METHOD?:METHOD)%",
+    "path": "%PATH(NQ:ORIG_OR_PATH)%",
+    "rpc": "%PATH(NQ:PATH)%",
+    "status": "%RESPONSE_CODE%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "flags": "%RESPONSE_FLAGS%",
+    "duration_ms": "%DURATION%",
+    "bytes_in": "%BYTES_RECEIVED%",
+    "bytes_out": "%BYTES_SENT%",
+    "peer": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "protocol": "%PROTOCOL%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "traceparent": "%REQ(TRACEPARENT)%",
+}
+
+
+def access_log(secret: list[str]) -> list[Json]:
+    """What is told of every request: no query, no header that may hold a secret, and of paths that begin like those of
+    `secret` no more than that.
+    """
+    names = (":path", "x-envoy-original-path")
+    others: list[Json] = [{"not_health_check_filter": {}}]
+    loggers = []
+    for prefix in secret:
+        begins = [{"name": name, "string_match": {"prefix": prefix}, "treat_missing_header_as_empty": True} for name in names]
+        others += [{"header_filter": {"header": {**header, "invert_match": True}}} for header in begins]
+        these = {"or_filter": {"filters": [{"header_filter": {"header": header}} for header in begins]}}
+        loggers.append(_logger(these, _LOGGED | {"path": prefix, "rpc": ""}))
+    return [_logger({"and_filter": {"filters": others}} if loggers else others[0], _LOGGED), *loggers]
+
+
+def _logger(which: Json, what: Json) -> Json:
+    kind = "type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog"
+    return {"name": "access", "filter": which, "typed_config": {"@type": kind, "log_format": {"json_format": what}}}
+
+
 def present(name: str) -> Json:
     """A matcher of requests that have a header."""
     return {"name": name, "present_match": True}

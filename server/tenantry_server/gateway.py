@@ -142,7 +142,8 @@ class Gateway:
             cluster["type"] = "STATIC"  # a path is nothing to resolve
         manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
         if self._access_log != "/dev/stdout":
-            manager["access_log"][0]["typed_config"] |= {"@type": _FILE_LOG, "path": self._access_log}
+            for logger in manager["access_log"]:
+                logger["typed_config"] |= {"@type": _FILE_LOG, "path": self._access_log}
         filters = {each["name"].rpartition(".")[2]: each["typed_config"] for each in manager["http_filters"]}
         filters["grpc_json_transcoder"]["proto_descriptor"] = str(_FOLDER / "tenantry.binpb")
         filters["lua"]["default_source_code"]["filename"] = str(_FOLDER / "rest.lua")

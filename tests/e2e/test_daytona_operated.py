@@ -13,8 +13,10 @@ from daytona_api_client import (
 )
 from e2e.clients import connecting
 from e2e.scene import UNKNOWN, Scene
-from e2e.shapes import daytona_error, organization
+from e2e.shapes import daytona_error, dotenv_error, organization
 from support.http import Http
+from support.metered import Metered
+from support.world import fresh
 
 from tenantry_server.domain.clock import floor, isoformat
 
@@ -47,11 +49,13 @@ def test_a_suspension_shows_its_reason_and_its_end_and_stops_everything_but_read
     assert (found["suspended"], found["suspendedAt"], found["suspendedUntil"]) == (True, isoformat(now), UNTIL)
     assert (found["suspensionReason"], found["suspensionCleanupGracePeriodHours"]) == ("Unpaid", 48)
     roles = scene.path("/roles")
-    message = f"organization {scene.path().rpartition('/')[2]} is suspended"
+    message = f"organization {scene.path().rpartition('/')[2]} is suspended: Unpaid"
     assert scene.as_owner.get(roles).seen == daytona_error(403, roles, message)
     assert scene.as_owner.get(scene.v1()).body["data"]["status"] == "suspended"
     refusal = scene.as_owner.patch(scene.v1(), {"name": "New"})
-    assert (refusal.status, refusal.body["error"]) == (403, "organization_suspended")
+    words = {"organization_id": scene.organization.id, "suspension_reason": "Unpaid"}
+    message = f"organization {scene.organization.id} is suspended: Unpaid"
+    assert refusal.seen == dotenv_error(403, "organization_suspended", message, **words)
 
     answer = operator.post(scene.path("/unsuspend"))
     assert (answer.status, answer.raw) == (204, b"")
@@ -129,6 +133,27 @@ def test_telemetry_is_read_in_clear_by_the_collector_and_masked_by_everybody_els
     assert "otelConfig" not in shown(scene)
 
 
+def test_telemetry_is_read_by_the_token_of_a_sandbox(scene: Scene) -> None:
+    acme, token = Metered(scene.world, scene.owner), fresh("sandbox-token-")
+    acme.organization = scene.organization
+    path = f"/api/organizations/otel-config/by-sandbox-auth-token/{token}"
+    collector = scene.by(scene.world.platform_token(["otel-config:read"]))
+    missing = daytona_error(404, path, "resource sandbox not found")
+    assert collector.get(path).seen == missing
+    lease = acme.reserve(volume=1)
+    acme.service("QuotaService.Commit", lease_id=lease.id, resource_token=token, **acme.here)
+    no_config = f"organization {scene.organization.id} has no OpenTelemetry configuration"
+    assert collector.get(path).seen == daytona_error(404, path, no_config)
+    config = {"endpoint": "https://otel.example/v1", "headers": {"api-key": SECRET}}
+    assert scene.as_owner.put(scene.path("/otel-config"), config).status == 204
+    assert collector.get(path).seen == (200, config)
+    assert scene.as_owner.get(path).status == 403
+    assert scene.by(scene.world.platform_token(["resource:read"])).get(path).status == 403
+    assert scene.http.get(path).status == 401
+    acme.release(lease)
+    assert collector.get(path).seen == missing
+
+
 def test_what_the_documented_experiment_sets_is_what_the_collector_gets(scene: Scene) -> None:
     config = {"otel": {"endpoint": "http://otel-collector:4317", "headers": {"api-key": SECRET}}}
     assert scene.as_owner.put(scene.path("/experimental-config"), config).status == 200
@@ -160,6 +185,10 @@ def test_the_published_client_suspends_and_configures(scene: Scene) -> None:
         organization_id = scene.path().rpartition("/")[2]
         owner.update_organization_otel_config(organization_id, OtelConfig(endpoint="https://otel.example", headers={"a": "b"}))
         assert operator.get_organization_otel_config(organization_id).headers == {"a": "b"}
+        acme, token = Metered(scene.world, scene.owner), fresh("sandbox-token-")
+        acme.organization = scene.organization
+        acme.service("QuotaService.Commit", lease_id=acme.reserve(volume=1).id, resource_token=token, **acme.here)
+        assert operator.get_organization_otel_config_by_sandbox_auth_token(token).headers == {"a": "b"}
         suspension = OrganizationSuspension(
             reason="Unpaid", until=scene.world.clock.now() + timedelta(days=1), suspension_cleanup_grace_period_hours=5
         )

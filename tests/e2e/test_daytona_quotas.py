@@ -8,7 +8,7 @@ import pytest
 from e2e.scene import UNKNOWN, Scene
 from e2e.shapes import daytona_error, exactly, organization
 from support.http import Http
-from support.metered import Metered
+from support.metered import Metered, limit_of
 from support.world import fresh
 
 CAPS = (
@@ -78,6 +78,20 @@ def test_what_operators_set_is_what_the_organization_shows_and_null_leaves_it(sc
     assert (usage["totalSnapshotQuota"], usage["totalVolumeQuota"]) == (5, 9)
     event = scene.last_event()
     assert (event.action, event.target.id) == ("quota.update", scene.organization.id)
+
+
+def test_snapshots_that_are_processed_at_once_are_limited_or_boundless(scene: Scene, admin: Http) -> None:
+    def limit() -> Any:
+        quotas = scene.world.platform()("QuotaService.GetOrganizationQuotas", organization_id=scene.organization.id)
+        return limit_of(quotas, "max-concurrent-snapshots")
+
+    name, path = "maxConcurrentSnapshotProcessing", scene.path("/quota")
+    for given, found in ((5, 5), (None, 5), (0, None), (7.0, 7), (-1, None)):
+        assert admin.patch(path, {name: given}).seen == (204, None)
+        assert limit() == found, given
+    message = f"{name} must be a whole number from 0 to 1,000,000,000, or null"
+    for wrong in (1.5, "5", True, False):
+        assert admin.patch(path, {name: wrong}).seen == daytona_error(400, path, message)
 
 
 @pytest.mark.parametrize("value", [-1, 1.5, "5", True, [], {}, 1e12])

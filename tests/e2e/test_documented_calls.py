@@ -12,7 +12,7 @@ from e2e.shapes import ULID, UUID, Some, exactly, matching, secret
 from support.http import Answer, Http
 from support.http_files import Call, Run, read
 from support.metered import Metered
-from support.world import World
+from support.world import World, fresh
 
 from tenantry_server.domain.ids import to_uuid
 
@@ -100,6 +100,7 @@ PUBLISHED = {
         ("GET", "/api/sandbox/{}/organization"),
         ("GET", "/api/sandbox/{}/region-quota"),
         ("GET", "/api/organizations/by-sandbox-id/{}"),
+        ("GET", "/api/organizations/otel-config/by-sandbox-auth-token/{}"),
         ("GET", "/api/organizations/region-quota/by-sandbox-id/{}"),
     ],
     "dotenv": [
@@ -143,7 +144,7 @@ def _play(dialect: str, world: World, http: Http) -> Iterator[tuple[int, Answer 
         "member_email": member.email,
         "member_id": to_uuid(member.id),
         "operator": world.platform_token(),
-        "sandbox": Metered(world, cpu=1).committed(cpu=1).resource_id,
+        **_sandbox(world),
     }
     run = Run({**FILES[dialect].variables, "host": f"http://{http.address}", **people})
     for call in FILES[dialect].calls:
@@ -151,6 +152,15 @@ def _play(dialect: str, world: World, http: Http) -> Iterator[tuple[int, Answer 
             yield call.line, run.play(http, call)
         except KeyError as unknown:
             yield call.line, f"not sent: {unknown} had no answer"
+
+
+def _sandbox(world: World) -> dict[str, str]:
+    """A sandbox, and its token, of an organization that exports telemetry."""
+    acme, token = Metered(world, cpu=1), fresh("sandbox-token-")
+    lease, telemetry = acme.reserve(cpu=1), {"endpoint": "https://otel.example.com", "headers": {"api-key": "XXX"}}
+    acme.service("QuotaService.Commit", lease_id=lease.id, resource_token=token, **acme.here)
+    acme.owner.rpc("OrganizationService.SetOtelConfig", otel_config=telemetry, **acme.here)
+    return {"sandbox": lease.resource_id, "sandbox_token": token}
 
 
 def binding_of(dialect: str, call: Call) -> Binding:

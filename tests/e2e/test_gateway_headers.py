@@ -189,6 +189,18 @@ def test_the_access_log_is_json_and_has_no_credential(edge: Scene) -> None:
     assert "session=" not in text
 
 
+@pytest.mark.parametrize(("verb", "status"), [("GET", 404), ("POST", 405)])
+def test_a_secret_in_a_path_is_not_logged(edge: Scene, verb: str, status: int) -> None:
+    begin, secret = "/api/organizations/otel-config/by-sandbox-auth-token/", f"canary-of-{verb}-in-a-path"
+    collector = edge.by(edge.world.platform_token(["otel-config:read"]))
+    assert collector.send(verb, begin + secret, None, {"X-Request-Id": f"in-a-path-secret-{verb}"}).status == status
+    entry = edge.gateway.logged(f"in-a-path-secret-{verb}")
+    assert (entry["path"], entry["status"]) == (begin, status)
+    text = edge.gateway.access_log.read_text()
+    assert secret not in text
+    assert text.count(f"in-a-path-secret-{verb}") == 1
+
+
 def test_refusals_are_logged_too(edge: Scene) -> None:
     for path, status in (("/nothing", 404), (MINE, 401)):
         edge.http.get(path, X_Request_Id=f"refused-by-{status}")

@@ -80,6 +80,15 @@ def test_telemetry_is_set_masked_and_read_in_clear(ana: Somebody, operator: Some
     assert operator("OrganizationService.GetOtelConfig", organization_id=acme.id) == OTEL
 
 
+def test_telemetry_is_found_by_the_token_of_a_resource(ana: Somebody, operator: Somebody, acme: Any) -> None:
+    ana("OrganizationService.SetOtelConfig", organization_id=acme.id, otel_config=OTEL)
+    volume = {"resource_type": "volume", "resource_id": "v", "amounts": [{"metric": "volume", "amount": 1}]}
+    lease, token = operator("QuotaService.Reserve", organization_id=acme.id, **volume), "a-token-of-a-volume"
+    operator("QuotaService.Commit", organization_id=acme.id, lease_id=lease.id, resource_token=token)
+    find = "OrganizationService.FindOtelConfigByResourceToken"
+    assert operator(find, resource_type="volume", resource_token=token) == OTEL
+
+
 def test_telemetry_that_is_deleted_is_not_there(ana: Somebody, operator: Somebody, acme: Any) -> None:
     ana("OrganizationService.SetOtelConfig", organization_id=acme.id, otel_config=OTEL)
     changed = ana("OrganizationService.DeleteOtelConfig", organization_id=acme.id)

@@ -18,6 +18,8 @@ AT = timestamp(NOW)
 CPU = [quota_pb2.Amount(metric="cpu", amount=2)]
 WANTED = [{"metric": "cpu", "amount": 2}]
 
+WISH: dict[str, Any] = {"region_id": "us", "resource_type": "sandbox", "amounts": WANTED}
+
 
 @pytest.fixture
 def operator(desk: Desk) -> Somebody:
@@ -34,8 +36,7 @@ def acme(ana: Somebody) -> Any:
 @pytest.fixture
 def lease(operator: Somebody, acme: Any) -> Any:
     """A reservation."""
-    named = {"organization_id": acme.id, "region_id": "us", "resource_type": "sandbox", "resource_id": "s"}
-    return operator("QuotaService.Reserve", amounts=WANTED, ttl=Duration(seconds=60), **named)
+    return operator("QuotaService.Reserve", organization_id=acme.id, resource_id="s", ttl=Duration(seconds=60), **WISH)
 
 
 def limit(quota: Any, metric: str) -> Any:
@@ -125,7 +126,21 @@ def test_reserve_answers_with_the_whole_lease(acme: Any, lease: Any) -> None:
         expire_time=timestamp(NOW + timedelta(seconds=60)),
         create_time=AT,
         update_time=AT,
+        reserved_by=lease.reserved_by,
     )
+    assert lease.reserved_by
+
+
+def test_leases_are_listed_as_they_are(operator: Somebody, acme: Any, lease: Any) -> None:
+    other = operator("QuotaService.Reserve", **{**WISH, "organization_id": acme.id, "resource_id": "t"})
+    everything = {"resource_type": "sandbox", "region_id": "us", "resource_class": "container", "include_ended": True}
+    first = operator("QuotaService.ListLeases", organization_id=acme.id, page_size=1, **everything)
+    assert list(first.leases) == [lease]
+    token = first.next_page_token
+    last = operator("QuotaService.ListLeases", organization_id=acme.id, page_size=1, page_token=token, **everything)
+    assert last == quota_service_pb2.ListLeasesResponse(leases=[other])
+    (found,) = operator("QuotaService.ListLeases", organization_id=acme.id, resource_id="t").leases
+    assert found == other
 
 
 def test_commit_and_release_answer_with_what_became_of_it(operator: Somebody, acme: Any, lease: Any) -> None:

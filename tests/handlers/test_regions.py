@@ -103,7 +103,7 @@ def test_rotate_answers_with_the_key_and_find_with_its_region(
     assert found == region_service_pb2.FindRegionByKeyResponse(region=answer.region, endpoint=endpoint)
 
 
-def test_operators_create_and_update_the_platforms(desk: Desk) -> None:
+def test_operators_create_update_and_delete_the_platforms(desk: Desk) -> None:
     operator = desk.operator()
     dedicated = region_pb2.REGION_TYPE_DEDICATED
     made = operator("RegionService.CreatePlatformRegion", id="moon", type=dedicated, without_quotas=True)
@@ -115,3 +115,5 @@ def test_operators_create_and_update_the_platforms(desk: Desk) -> None:
         "RegionService.UpdatePlatformRegion", platform_region_id="moon", name="Luna", enforce_quotas=False, update_mask=mask
     )
     assert (again.name, again.enforce_quotas) == ("Luna", True)
+    deleted = operator("RegionService.DeletePlatformRegion", platform_region_id="moon")
+    assert deleted == region_service_pb2.DeletePlatformRegionResponse(region=again)

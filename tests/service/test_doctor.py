@@ -160,7 +160,7 @@ BREAKS: dict[str, list[Break]] = {
     _CLAIMED: [
         Break("DELETE FROM leased_resources"),
         Break("UPDATE leased_resources SET organization_id = '{personal}'"),
-        Break("INSERT INTO leased_resources VALUES ('sandbox', 'stray', '{acme}')"),
+        Break("INSERT INTO leased_resources VALUES ('sandbox', 'stray', '{acme}', NULL)"),
     ],
     _PLACED: [
         Break("UPDATE region_quotas SET region_id = 'mars'"),

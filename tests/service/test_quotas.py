@@ -13,6 +13,7 @@ GET, UPDATE = "QuotaService.GetOrganizationQuotas", "QuotaService.UpdateOrganiza
 CREATE_THERE, GET_THERE = "QuotaService.CreateRegionQuota", "QuotaService.GetRegionQuota"
 UPDATE_THERE, DELETE_THERE = "QuotaService.UpdateRegionQuota", "QuotaService.DeleteRegionQuota"
 WHOLE = {
+    "max-concurrent-snapshots": None,
     "max-cpu-per-sandbox": 4,
     "max-disk-per-sandbox": 10,
     "max-memory-per-sandbox": 8,

@@ -94,7 +94,8 @@ def test_the_lock_keeps_the_rule_at_every_isolation_level(level: str, on_postgre
     world = on_postgresql(prepare=lambda services: weaken.isolation(services.store.database, level))
     database = world.deployment.database
     assert database.execute_sql("SHOW transaction_isolation").fetchone() == (level,)  # type: ignore[no-untyped-call]
-    for race in [race for race in RACES if race.crowd == 2 and not race.limits] * 3:
+    seen = [race for race in RACES if not race.by_reading or level != "repeatable read"]
+    for race in [race for race in seen if race.crowd == 2 and not race.limits] * 3:
         scene = race.stage(world, 2)
         with Meeting(database, *race.meet, patience=0.02) as meeting:
             results = at_once(*[act.do for act in scene.acts])

@@ -40,6 +40,8 @@ GROWING = {
     "organizations.CONFIGURED": "goes through all organizations, to encrypt secrets anew; for the command line",
     "members.COUNT": "counts the members of an organization, up to how many there may be",
     "regions.COUNT_OF_PLATFORM": "counts the regions of the platform, when a server starts",
+    "quotas.LEASES": "goes through the leases of an organization by id, for operators who look for one among them",
+    **dict.fromkeys(("quotas.THERE", "quotas.LEASED_THERE", "regions.DEFAULT_OF"), "stops at the first row that is there"),
     "quotas.HOLDING": "answers with everything that a report is of",
     "quotas.ENDED_SINCE": "goes through what was released lately, for a report",
     **dict.fromkeys(("quotas.LIST", "quotas.USED"), "answers with every quota of an organization, or all that it uses"),
@@ -166,7 +168,7 @@ def _of_use(now: int) -> dict[str, Any]:
     place = {"region_id": "us", "resource_class": "container", "resource_type": "sandbox", "resource_id": "7D7"}
     urls = dict.fromkeys(("proxy_url", "ssh_gateway_url", "snapshot_manager_url", "name", "endpoint", "by"), "x")
     figures = {"metric": "cpu", "amount": 1, "amounts": "{}", "limits": "{}", "quotas": "{}", "gpu_types": None}
-    return {**place, **urls, **figures, "enforce_quotas": True, "lease_id": numbered("7D", 7), "until": now}
+    return {**place, **urls, **figures, "enforce_quotas": True, "lease_id": numbered("7D", 7), "until": now, "with_ended": 0}
 
 
 def _differently(name: str, large: Bulk) -> dict[str, Any]:

@@ -88,7 +88,7 @@ _REFUSED = {
     "usage_leases (organization_id) organizations": [
         "INSERT INTO usage_leases VALUES ('{nobody}', '{nobody}', '', '', 't', 'r', 'committed', '', NULL, '', '', '', 0, 0)"
     ],
-    "leased_resources (organization_id) organizations": ["INSERT INTO leased_resources VALUES ('t', 'r', '{nobody}')"],
+    "leased_resources (organization_id) organizations": ["INSERT INTO leased_resources VALUES ('t', 'r', '{nobody}', NULL)"],
     "checks": [
         "INSERT INTO usages VALUES ('{a}', '', '', 'volume', -1)",
         "INSERT INTO usage_leases VALUES ('{a}', '{nobody}', '', '', 't', 'r', 'committed', '', 1, '', '', '', 0, 0)",
@@ -114,7 +114,7 @@ _REFUSED = {
         "UPDATE api_tokens SET kind = 'plt' WHERE id = '{a_owned_token}'",
     ],
     "keys": [
-        "INSERT INTO leased_resources SELECT 't', 'r', id FROM organizations",
+        "INSERT INTO leased_resources SELECT 't', 'r', id, NULL FROM organizations",
         "INSERT INTO usages SELECT '{a}', '', '', 'volume', 1 FROM users",
         "INSERT INTO regions SELECT organization_id, '{nobody}', name, type, enforce_quotas, '', '', '', 1, 0, 0 FROM regions",
         "INSERT INTO region_keys SELECT '{a}', '{a_region}', 'proxy', id FROM users",

@@ -70,6 +70,8 @@ MOST = {
     "GetUsage": 8,
     "FindOrganizationByResource": 2,
     "FindRegionQuotaByResource": 4,
+    "FindOtelConfigByResourceToken": 4,
+    "ListLeases": 3,
 }
 # Dialects whose requests name the organization where authentication does not look for it.
 MOST_IN_DIALECT = {"rest.authzen.AccessService.Evaluate": 2}
@@ -191,6 +193,9 @@ ACROSS = {
     "organizations.CONFIGURED": "what has secrets, to encrypt it anew; for the command line",
     "regions.BY_KEY": "a region, by a key of it",
     "quotas.ORGANIZATION_OF": "an organization, by a resource of it",
+    "quotas.THERE": "whether anybody has a quota in a region of the platform",
+    "quotas.LEASED_THERE": "whether anybody uses something in a region of the platform",
+    "regions.DEFAULT_OF": "whether a region of the platform is anybody's default",
     "access.BY_DIGEST": "a credential, by its digest",
     "access.BY_TOKEN_ID": "a credential, by its id",
     "access.BY_IDENTITY": "a credential, by how a provider knows the user",

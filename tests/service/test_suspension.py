@@ -21,9 +21,10 @@ CHECK, PLACES = "AuthorizationService.CheckPermission", "AuthorizationService.Li
 ACTIVE, SUSPENDED = 1, 2
 
 
-def suspended(organization: Any) -> tuple[StatusCode, str, dict[str, str]]:
-    """How whoever has to do with a suspended organization is refused."""
-    return Code.PERMISSION_DENIED, "ORGANIZATION_SUSPENDED", {"organization_id": organization.id}
+def suspended(organization: Any, reason: str = "") -> tuple[StatusCode, str, dict[str, str]]:
+    """How whoever has to do with a suspended organization is refused; who belongs to it is told why."""
+    said = {"suspension_reason": reason} if reason else {}
+    return Code.PERMISSION_DENIED, "ORGANIZATION_SUSPENDED", {"organization_id": organization.id, **said}
 
 
 def granted(world: World, organization: Any, person: Person, guest: Person) -> dict[str, bool]:
@@ -51,7 +52,7 @@ def _is_answered(client: Client, name: str, organization: Any) -> bool:
     try:
         client(name, organization_id=organization.id)
     except Refused as refusal:
-        return refusal.seen != suspended(organization)
+        return refusal.reason != "ORGANIZATION_SUSPENDED"
     return True
 
 
@@ -99,6 +100,28 @@ def test_who_is_a_member_reads_the_organization_and_why_it_is_suspended(world: W
     stranger = world.person().rpc.refusal(GET, organization_id=acme.id)
     assert stranger.seen == (Code.PERMISSION_DENIED, "ORGANIZATION_NOT_ACCESSIBLE", {"organization_id": acme.id})
     assert "Unpaid" not in str(stranger)
+
+
+def test_who_belongs_to_it_is_told_why_by_every_refusal_and_a_guest_is_not(world: World) -> None:
+    ana, guest, operator = world.person(), world.person(), world.platform("usage:reserve", "organization:suspend")
+    acme = world.organization(ana)
+    offer = world.invite(acme, ana, guest.email)
+    bound = world.client(world.token(organization_id=acme.id))
+    reserve = {"resource_type": "volume", "resource_id": acme.id, "amounts": [{"metric": "volume", "amount": 1}]}
+    for reason in ("Unpaid since {May}", "", "Ü" * 1000):
+        operator(SUSPEND, organization_id=acme.id, reason=reason)
+        refusals = [client.refusal(TRAIL, organization_id=acme.id) for client in (ana.rpc, bound)]
+        refusals += [
+            ana.rpc.refusal("RoleService.CreateRole", organization_id=acme.id, name="R", permissions=["sandbox:read"]),
+            ana.rpc.refusal("ApiTokenService.CreateMyApiToken", organization_id=acme.id, name="T"),
+            operator.refusal("QuotaService.Reserve", organization_id=acme.id, **reserve),
+        ]
+        for refusal in refusals:
+            assert refusal.seen == suspended(acme, reason[:200])
+            assert str(refusal).endswith(f"{acme.id} is suspended" + (f": {reason[:200]}" if reason else ""))
+        assert guest.rpc.refusal(ACCEPT, invitation_id=offer.id).seen == suspended(acme)
+        stranger = world.person().rpc.refusal(TRAIL, organization_id=acme.id)
+        assert stranger.reason == "ORGANIZATION_NOT_ACCESSIBLE"
 
 
 def test_an_invitation_survives_a_suspension_and_is_accepted_after_it(world: World) -> None:

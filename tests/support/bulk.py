@@ -137,7 +137,7 @@ class _Filling:
             resource = ("'us'", "'container'", "'sandbox'", f"'{prefix}' || n")
             lease = ("'committed'", "'{}'", "NULL", "''", "''", "''", "0", "0")
             self._insert("usage_leases", count, organization_id, self._id(prefix), *resource, *lease)
-            self._insert("leased_resources", count, "'sandbox'", f"'{prefix}' || n", organization_id)
+            self._insert("leased_resources", count, "'sandbox'", f"'{prefix}' || n", organization_id, f"'{prefix}' || n")
 
     def _credentials(self, acme: str, owner: str, member: str) -> None:
         """Tokens of everybody, their secrets, where they are kept out, and how identity providers know people."""

@@ -89,9 +89,10 @@ class Crowd:
             for _ in range(2 * self.size)
         ]
         for lease in leases[self.size :]:
-            self.operator("QuotaService.Commit", lease_id=lease.id, **here)
+            self.operator("QuotaService.Commit", lease_id=lease.id, resource_token=f"token-of-{lease.id}", **here)
         named = {"region_id": regions[0].id, "region_key": held.key, "platform_region_id": platform_region.id}
-        return {**named, "lease_id": leases[0].id, "resource_id": leases[-1].resource_id}
+        held_by = {"resource_id": leases[-1].resource_id, "resource_token": f"token-of-{leases[-1].id}"}
+        return {**named, **held_by, "lease_id": leases[0].id}
 
     def _users(self) -> dict[str, str]:
         """Somebody to change and delete, and somebody who is deleted."""

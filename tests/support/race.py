@@ -63,6 +63,7 @@ class Race:
     limits: Limits | None = None
     constraints: tuple[str, ...] = ()  # tables whose constraints alone would prevent it
     rounds: int = 20
+    by_reading: bool = False  # what was waited for must be seen: by one snapshot for the whole transaction it is not
 
 
 def not_one(world: World, table: str, **where: Any) -> Callable[[list[Any]], str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from tenantry_server.store.queries import invitations, members, quotas, regions
+from tenantry_server.store.queries import invitations, members, organizations, quotas, regions
 
 from . import raw
 from .metered import Metered, exceeded
@@ -14,6 +14,7 @@ from .race import Act, Code, Race, Refusal, Scene
 from .world import World, fresh
 
 _LIMIT = 10
+_GONE = regions.DELETE
 
 
 def _wrong_count(acme: Metered, most: int = _LIMIT) -> Callable[[list[Any]], str]:
@@ -86,6 +87,29 @@ def _region_deleted_or_used(world: World, crowd: int) -> Scene:
     return Scene([delete, reserve])
 
 
+def _platform_region_deleted_or(what: str) -> Callable[[World, int], Scene]:
+    """A region of the platform is deleted, and in another organization's transaction somebody begins to need it."""
+
+    def stage(world: World, crowd: int) -> Scene:
+        acme = Metered(world)
+        given = {"id": fresh("region"), "type": "REGION_TYPE_SHARED", "without_quotas": what != "granted"}
+        region = acme.operator("RegionService.CreatePlatformRegion", **given)
+        used = (Code.FAILED_PRECONDITION, "REGION_IN_USE", {"region_id": region.id})
+        gone = (Code.NOT_FOUND, "REGION_NOT_FOUND", {"region_id": region.id})
+        unknown = (Code.INVALID_ARGUMENT, "INVALID_REQUEST", {"fields": "default_region_id"})
+        there: dict[str, Any] = {"region_id": region.id, **acme.here}
+        choice = {"default_region_id": region.id, **acme.here}
+        begins = {
+            "used": Act(lambda: acme.reserve(cpu=1, region_id=region.id), (gone,)),
+            "granted": Act(lambda: acme.operator("QuotaService.CreateRegionQuota", **there), (gone,)),
+            "chosen": Act(lambda: acme.owner.rpc("OrganizationService.SetDefaultRegion", **choice), (unknown,)),
+        }
+        delete = partial(acme.operator, "RegionService.DeletePlatformRegion", platform_region_id=region.id)
+        return Scene([Act(delete, (used,)), begins[what]])
+
+    return stage
+
+
 def _last_seat(world: World, crowd: int) -> Scene:
     acme = Metered(world)
     acme.limit(member=2)
@@ -103,5 +127,18 @@ RACES = (
     Race("a reservation is committed many times", _committed_many_times, (quotas.CLAIM,), 4, rounds=10),
     Race("a lease is released and reported gone", _reported_and_released, (quotas.RELEASE_LEASE,)),
     Race("a region is deleted and used", _region_deleted_or_used, (regions.DELETE, quotas.INSERT_LEASE)),
+    *(
+        Race(
+            f"a region of the platform is deleted and {what}",
+            _platform_region_deleted_or(what),
+            (_GONE, place),
+            by_reading=True,
+        )
+        for what, place in (
+            ("used", quotas.INSERT_LEASE),
+            ("granted", quotas.INSERT),
+            ("chosen", organizations.SET_REGION),
+        )
+    ),
     Race("the last seat is taken", _last_seat, (members.INSERT, invitations.INSERT), 20, rounds=5),
 )

@@ -47,6 +47,7 @@ class Objects:
     platform_region_id: str
     lease_id: str  # of something that is reserved
     resource_id: str  # a sandbox of which a committed lease tells
+    resource_token: str  # by which it says who it is
 
     def of_kind(self, kind: int) -> str:
         """The object that a reference of this kind may name."""
@@ -75,6 +76,7 @@ _STRINGS: tuple[tuple[Any, Callable[[], str]], ...] = (
     (rules_pb2.metric_name, lambda: "cpu"),
     (rules_pb2.resource_class, lambda: "container"),
     (rules_pb2.resource_id, lambda: fresh("sandbox")),
+    (rules_pb2.resource_token, lambda: fresh("resource-token-")),
 )
 # What a caller of each level may be granted and grant.
 _PERMISSION = {policy_pb2.ACCESS_LEVEL_PLATFORM: "user:read"}
@@ -111,6 +113,14 @@ _SPECIAL: dict[str, Callable[[Objects], str]] = {
     },
     "tenantry.v1.FindRegionByKeyRequest.key": lambda objects: objects.region_key,
     "tenantry.v1.UpdatePlatformRegionRequest.platform_region_id": lambda objects: objects.platform_region_id,
+    "tenantry.v1.DeletePlatformRegionRequest.platform_region_id": lambda objects: objects.platform_region_id,
+    **{
+        f"tenantry.v1.{name}Request.{field}": find
+        for name in ("ListLeases", "FindOtelConfigByResourceToken")
+        for field, find in _RESOURCE.items()
+    },
+    "tenantry.v1.FindOtelConfigByResourceTokenRequest.resource_token": lambda objects: objects.resource_token,
+    "tenantry.rest.daytona.v1.GetOtelConfigBySandboxAuthTokenRequest.auth_token": lambda objects: objects.resource_token,
     "tenantry.v1.ReserveRequest.gpu_type": lambda objects: "H100",
     "tenantry.v1.AllowedGpuTypesChange.gpu_types": lambda objects: "H100",
     "tenantry.v1.UpdateOrganizationQuotasRequest.cleared_metrics": lambda objects: "volume",

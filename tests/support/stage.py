@@ -86,7 +86,8 @@ class Stage:
             )
             for _ in range(2)
         )
-        self.operator("QuotaService.Commit", lease_id=self.committed.id, **here)
+        self.resource_token = fresh("resource-token-")
+        self.operator("QuotaService.Commit", lease_id=self.committed.id, resource_token=self.resource_token, **here)
         key = {"region_id": self.region.id, "endpoint": "REGION_ENDPOINT_PROXY"}
         self.region_key = self.owner.rpc("RegionService.RotateRegionKey", **key, **here).key
 
@@ -113,6 +114,7 @@ class Stage:
             platform_region_id=self.platform_region.id,
             lease_id=self.reserved.id,
             resource_id=self.committed.resource_id,
+            resource_token=self.resource_token,
         )
 
     def actor(self, method: MethodDescriptor) -> Client:

@@ -17,6 +17,7 @@ from tenantry_server.store import standings, transactions
 from tenantry_server.store.database import Database, PostgresDatabase
 from tenantry_server.store.people import User
 from tenantry_server.store.queries import organizations, users
+from tenantry_server.store.queries import regions as region_statements
 from tenantry_server.store.statements import Slot, Statement, changing
 
 from . import raw
@@ -25,11 +26,13 @@ from . import raw
 _REVISIONS = itertools.count(1_000_000)
 
 _SEE_USER = changing(lambda: User.select(User.id).where((User.id == Slot("user_id")) & (User.state == "active")))
+_SEE_REGION = Statement(region_statements.any_region, region_statements.record)
 _READ_USER = Statement(lambda: User.select(User.id, User.email, User.email_verified).where(User.id == Slot("user_id")), tuple)
 
 
 def lock(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
-    """Reads the organization, and the user, instead of counting their revisions; of what is used, counts none either.
+    """Reads the organization, and the user, instead of counting their revisions; of what is used, counts none either; and sees
+    regions without keeping them there.
 
     On SQLite, where BEGIN IMMEDIATE would still let one writer in at a time, the transaction goes too: every statement is one.
     """
@@ -41,6 +44,7 @@ def lock(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
     monkeypatch.setattr(transactions, "bump", bump)
     for module in (transactions, regions, quotas):
         monkeypatch.setattr(module, "lock_usage", lambda database, organization_id: None)
+    monkeypatch.setattr(region_statements, "ANY", _SEE_REGION)
     monkeypatch.setattr(organizations, "BUMP_USER", _READ_USER)
     monkeypatch.setattr(users, "TOUCH", _SEE_USER)
     if not isinstance(database, PostgresDatabase):

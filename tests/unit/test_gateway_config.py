@@ -231,11 +231,14 @@ def test_it_listens_on_loopback_only_and_alone() -> None:
 
 
 def test_the_access_log_has_no_secrets() -> None:
-    (log,) = MANAGER["access_log"]
+    log, *of_secret_paths = MANAGER["access_log"]
     form = log["typed_config"]["log_format"]["json_format"]
     headers = {value for value in form.values() if "REQ(" in value}
     assert headers == {"%REQ(X-ENVOY-ORIGINAL-METHOD?:METHOD)%", "%REQ(X-REQUEST-ID)%", "%REQ(TRACEPARENT)%"}
     assert (form["path"], form["rpc"]) == ("%PATH(NQ:ORIG_OR_PATH)%", "%PATH(NQ:PATH)%")
+    (other,) = of_secret_paths
+    begin = "/api/organizations/otel-config/by-sandbox-auth-token/"
+    assert other["typed_config"]["log_format"]["json_format"] == form | {"path": begin, "rpc": ""}
 
 
 def test_any_origin_may_call_without_credentials() -> None:

@@ -10,7 +10,7 @@
     │                                         ApiTokenNotFound  OtelConfigNotFound  RegionNotFound  QuotaNotFound
     │                                         LeaseNotFound  ResourceNotFound
     ├─ AlreadyExists                          AlreadyMember  InvitationPending  EmailTaken  IdentityTaken
-    │                                         TokenNameTaken  RegionTaken  QuotaExists  ResourceTaken
+    │                                         TokenNameTaken  RegionTaken  QuotaExists  ResourceTaken  ResourceTokenTaken
     ├─ FailedPrecondition                     LastOwner  PersonalOrganization  EmailNotVerified  InvitationExpired
     │                                         InvitationNotPending  InviterLostAuthority  RoleAssigned  SystemRole
     │                                         OrganizationNotDeleted  UndeleteWindowPassed  RequestIdReused  ListTooLong
@@ -47,7 +47,7 @@ class TenantryError(Exception):
     reason: ClassVar[str]
     # What the caller sent is repeated up to here: an answer has to stay small.
     longest: ClassVar[int] = 200
-    text: ClassVar[str] = "{}"
+    text: str = "{}"
 
     def __init_subclass__(cls) -> None:
         cls.reason = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", cls.__name__).upper()
@@ -104,6 +104,11 @@ class OrganizationNotAccessible(PermissionDenied):
 
 class OrganizationSuspended(PermissionDenied):
     text = "organization {organization_id} is suspended"
+
+    def __init__(self, *, organization_id: str, suspension_reason: str = "") -> None:
+        said = {"suspension_reason": suspension_reason} if suspension_reason else {}  # only for who belongs to it
+        self.text += ": {suspension_reason}" if said else ""
+        super().__init__(organization_id=organization_id, **said)
 
 
 class PermissionMissing(PermissionDenied):
@@ -338,11 +343,7 @@ class DeadlineExceeded(TenantryError):
     text = "the deadline passed; nothing was changed"
 
 
-def facts() -> list[type[TenantryError]]:
+def facts(of: type[TenantryError] = TenantryError) -> list[type[TenantryError]]:
     """Every class that is raised: the leaves of the tree."""
-
-    def leaves(cls: type[TenantryError]) -> list[type[TenantryError]]:
-        children = cls.__subclasses__()
-        return [leaf for child in children for leaf in leaves(child)] if children else [cls]
-
-    return leaves(TenantryError)
+    children = of.__subclasses__()
+    return [leaf for child in children for leaf in facts(child)] if children else [of]

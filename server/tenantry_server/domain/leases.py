@@ -28,7 +28,9 @@ class LeaseState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
-    """What a resource uses. `end_time` is until when a reservation can be committed, or when it was released."""
+    """What a resource uses. `end_time` is until when a reservation can be committed, or when it was released; whoever did what
+    to it is told by their credential's id.
+    """
 
     id: str
     organization_id: str
@@ -41,6 +43,9 @@ class Lease:
     end_time: datetime | None
     create_time: datetime
     update_time: datetime
+    reserved_by: str = ""
+    committed_by: str = ""
+    released_by: str = ""
 
     def state_at(self, now: datetime) -> LeaseState:
         """The state at an instant."""

@@ -63,6 +63,11 @@ class Organization:
     otel_config: Mapping[str, Any] | None = None
     quotas: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def suspension_reason(self) -> str:
+        """Why it is suspended; empty when it is not, or when nothing was said."""
+        return self.suspension.reason if self.suspension else ""
+
     def as_of(self, now: datetime) -> "Organization":
         """The organization at an instant: a suspension ends by itself when its time has come."""
         suspension = self.suspension

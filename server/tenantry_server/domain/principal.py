@@ -150,7 +150,9 @@ class Requirement:
         if access is None or (access.organization.state is OrganizationState.DELETED and not self.allow_deleted):
             raise OrganizationNotAccessible(organization_id=organization_id)
         if access.organization.state is OrganizationState.SUSPENDED and not self.allow_suspended:
-            raise OrganizationSuspended(organization_id=access.organization.id)
+            raise OrganizationSuspended(
+                organization_id=access.organization.id, suspension_reason=access.organization.suspension_reason
+            )
         self._ensure_holds(access.permissions)
 
     def _ensure_holds(self, held: frozenset[str]) -> None:

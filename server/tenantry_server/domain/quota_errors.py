@@ -31,6 +31,10 @@ class ResourceTaken(AlreadyExists):
     text = "resource {resource} is another organization's"
 
 
+class ResourceTokenTaken(AlreadyExists):
+    text = "the token of resource {resource} is another resource's"
+
+
 class RegionInUse(FailedPrecondition):
     text = "region {region_id} is in use"
 

@@ -173,6 +173,11 @@ def digest(secret: str) -> str | None:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def digest_of_others(secret: str) -> str:
+    """What is kept of a secret that another service made: its SHA-256, in hexadecimal."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
 def _base62(number: int, width: int) -> str:
     digits = ""
     for _ in range(width):

@@ -13,7 +13,7 @@ from ..domain.organizations import Organization
 from ..domain.regions import Endpoint, FirstRegion, Region, RegionType
 from ..services.quotas import GpuTypes, NewLimits, QuotaView
 from ..services.reports import MetricUse, Reconciliation, Use
-from ..services.usages import Reservation
+from ..services.usages import Reservation, Sought
 from ..wire import timestamp, timestamp_or_none
 
 _TYPES = {
@@ -165,6 +165,17 @@ def reservation(request: quota_service_pb2.ReserveRequest) -> Reservation:
     )
 
 
+def sought(request: quota_service_pb2.ListLeasesRequest) -> Sought:
+    """Which leases are meant."""
+    return Sought(
+        resource_type=request.resource_type,
+        resource_id=request.resource_id,
+        region_id=request.region_id,
+        resource_class=request.resource_class,
+        with_ended=request.include_ended,
+    )
+
+
 def lease(record: Lease, now: datetime) -> quota_pb2.Lease:
     """A lease, its state as of now."""
     state = record.state_at(now)
@@ -181,6 +192,9 @@ def lease(record: Lease, now: datetime) -> quota_pb2.Lease:
         expire_time=timestamp_or_none(record.end_time) if is_timed else None,
         create_time=timestamp(record.create_time),
         update_time=timestamp(record.update_time),
+        reserved_by=record.reserved_by,
+        committed_by=record.committed_by,
+        released_by=record.released_by,
     )
 
 

@@ -92,6 +92,13 @@ class OrganizationsServicer(OrganizationServiceServicer):
         config = self._telemetry.get(current.get(), organization_id=request.organization_id)
         return organization_pb2.OtelConfig(endpoint=config.endpoint, headers=config.headers)
 
+    def FindOtelConfigByResourceToken(
+        self, request: pb.FindOtelConfigByResourceTokenRequest, context: Context
+    ) -> organization_pb2.OtelConfig:
+        named = {"resource_type": request.resource_type, "resource_token": request.resource_token}
+        config = self._telemetry.find(current.get(), **named)
+        return organization_pb2.OtelConfig(endpoint=config.endpoint, headers=config.headers)
+
     def SuspendOrganization(self, request: pb.SuspendOrganizationRequest, context: Context) -> organization_pb2.Organization:
         return convert.organization(
             self._suspensions.suspend(

@@ -65,11 +65,20 @@ class QuotasServicer(QuotaServiceServicer):
 
     def Commit(self, request: pb.CommitRequest, context: Context) -> quota_pb2.Lease:
         named = {"organization_id": request.organization_id, "lease_id": request.lease_id}
-        return self._lease(self._usages.commit(current.get(), **named))
+        return self._lease(self._usages.commit(current.get(), resource_token=request.resource_token, **named))
 
     def Release(self, request: pb.ReleaseRequest, context: Context) -> quota_pb2.Lease:
         named = {"organization_id": request.organization_id, "lease_id": request.lease_id}
         return self._lease(self._usages.release(current.get(), amounts=convert_quotas.amounts(request), **named))
+
+    def ListLeases(self, request: pb.ListLeasesRequest, context: Context) -> pb.ListLeasesResponse:
+        page = self._usages.list_page(
+            current.get(),
+            convert.page(request),
+            convert_quotas.sought(request),
+            organization_id=request.organization_id,
+        )
+        return pb.ListLeasesResponse(leases=map(self._lease, page.items), next_page_token=page.next_page_token)
 
     def ReportUsage(self, request: pb.ReportUsageRequest, context: Context) -> pb.ReportUsageResponse:
         return convert_quotas.reconciliation(

@@ -66,3 +66,9 @@ class RegionsServicer(RegionServiceServicer):
         }
         region_id = request.platform_region_id
         return convert_quotas.region(self._regions.update_platform(current.get(), region_id=region_id, **given))
+
+    def DeletePlatformRegion(
+        self, request: pb.DeletePlatformRegionRequest, context: Context
+    ) -> pb.DeletePlatformRegionResponse:
+        region = self._regions.delete_platform(current.get(), region_id=request.platform_region_id)
+        return pb.DeletePlatformRegionResponse(region=convert_quotas.region(region))

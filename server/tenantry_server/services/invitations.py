@@ -143,7 +143,7 @@ class Invitations(Service):
             invitation = self._load(change, invitation_id)
             move(invitation, Move.ACCEPT, change.now)
             if change.organization.state is OrganizationState.SUSPENDED:
-                raise OrganizationSuspended(organization_id=change.organization.id)
+                raise OrganizationSuspended(organization_id=change.organization.id)  # why, is not a guest's business
             grant = Grant(invitation.role, invitation.assigned_roles)
             ensure_inviter_may_grant(change, invitation, grant)
             if not join(change, call.principal.user_id, grant):

@@ -9,8 +9,9 @@ from datetime import datetime
 from ..domain import ids
 from ..domain.leases import Amounts, Lease, LeaseState
 from ..domain.metrics import Metrics
-from ..domain.quota_errors import LeaseNotFound, RegionNotFound, ResourceTaken
+from ..domain.quota_errors import LeaseNotFound, RegionNotFound, ResourceTaken, ResourceTokenTaken
 from ..domain.regions import Region, canonical
+from ..domain.tokens import digest_of_others
 from ..store.change import Change
 from ..store.database import Database
 from ..store.queries import quotas as statements
@@ -79,8 +80,9 @@ def insert(change: Change, lease: Lease) -> Lease:
         end_time=None if lease.end_time is None else milliseconds(lease.end_time),
         create_time=milliseconds(lease.create_time),
         update_time=milliseconds(lease.update_time),
-        reserved_by=change.by,
-        committed_by=change.by if lease.state is LeaseState.COMMITTED else "",
+        reserved_by=lease.reserved_by,
+        committed_by=lease.committed_by,
+        released_by=lease.released_by,
     )
     return lease
 
@@ -94,6 +96,14 @@ def claim(change: Change, lease: Lease) -> None:
         raise Again
     if owner != lease.organization_id:
         raise ResourceTaken(resource=f"{lease.resource_type}/{lease.resource_id}")
+
+
+def give_token(change: Change, lease: Lease, token: str) -> None:
+    """The resource of a committed lease says who it is by this token from now on. Raises ResourceTokenTaken."""
+    named = {"resource_type": lease.resource_type, "resource_id": lease.resource_id}
+    taken = ResourceTokenTaken(resource=f"{lease.resource_type}/{lease.resource_id}")
+    slots = {"organization_id": lease.organization_id, "digest": digest_of_others(token), **named}
+    change.attempt(statements.SET_TOKEN, taken, **slots)
 
 
 def add(change: Change, lease: Lease, amounts: Amounts) -> None:
@@ -116,7 +126,7 @@ def end(change: Change, lease: Lease) -> Lease:
         take(change, lease, lease.amounts)
         resource = {"resource_type": lease.resource_type, "resource_id": lease.resource_id}
         change.database.run(statements.UNCLAIM, organization_id=lease.organization_id, **resource)
-    return replace(lease, state=LeaseState.RELEASED, end_time=change.now, update_time=change.now)
+    return replace(lease, state=LeaseState.RELEASED, end_time=change.now, update_time=change.now, released_by=change.by)
 
 
 def amounts_json(amounts: Amounts) -> str:

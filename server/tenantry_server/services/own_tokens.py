@@ -262,5 +262,5 @@ def _ensure_active(access: Access | None, organization_id: str) -> Access:
     if access is None or access.organization.state is OrganizationState.DELETED:
         raise OrganizationNotAccessible(organization_id=organization_id)
     if access.organization.state is OrganizationState.SUSPENDED:
-        raise OrganizationSuspended(organization_id=organization_id)
+        raise OrganizationSuspended(organization_id=organization_id, suspension_reason=access.organization.suspension_reason)
     return access

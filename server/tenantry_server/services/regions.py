@@ -157,6 +157,26 @@ class Regions(Service):
 
         return change_platform(self.store, call, body, Region)
 
+    def delete_platform(self, call: Call, *, region_id: str) -> Region:
+        """Deletes a region of the platform. Raises RegionNotFound or RegionInUse."""
+
+        def body(change: Change) -> Region:
+            known = {"organization_id": "", "region_id": region_id}
+            change.database.run(statements.HOLD, **known)
+            region = change.database.row(statements.GET, **known)
+            if region is None:
+                raise RegionNotFound(region_id=region_id)
+            change.ensure_etag(etag(region.revision))
+            slots = {"region_id": region_id, "now": milliseconds(change.now)}
+            uses = (quota_statements.THERE, quota_statements.LEASED_THERE, statements.DEFAULT_OF)
+            if any(change.database.row(use, **slots) for use in uses):
+                raise RegionInUse(region_id=region_id)
+            change.database.run(statements.DELETE, **known)
+            change.record("region.delete", "region", region.id, differences(region, None))
+            return region
+
+        return change_platform(self.store, call, body, Region)
+
     def begin(self, first: Iterable[FirstRegion]) -> None:
         """Gives a new installation its first regions. They are part of it, and of no change."""
         if self.database.one(statements.COUNT_OF_PLATFORM):

@@ -200,9 +200,9 @@ def _slots(change: Change, kind: Kind) -> dict[str, str]:
 
 
 def _correct(change: Change, kind: Kind, resource_id: str, leases: Iterable[Lease], reported: Amounts) -> None:
-    """One committed lease, of what was reported, takes the place of all that there were."""
-    for lease in leases:
-        ledger.end(change, lease)
+    """One committed lease, of what was reported, takes the place of all that there were. It comes first: what is known of the
+    resource stays.
+    """
     if reported:
         lease = Lease(
             id=ids.new(),
@@ -216,7 +216,11 @@ def _correct(change: Change, kind: Kind, resource_id: str, leases: Iterable[Leas
             end_time=None,
             create_time=change.now,
             update_time=change.now,
+            reserved_by=change.by,
+            committed_by=change.by,
         )
         ledger.claim(change, lease)
         ledger.insert(change, lease)
         ledger.add(change, lease, reported)
+    for lease in leases:
+        ledger.end(change, lease)

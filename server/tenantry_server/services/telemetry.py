@@ -10,8 +10,11 @@ from ..domain.call import Call
 from ..domain.errors import InvalidRequest, OtelConfigNotFound
 from ..domain.etags import etag
 from ..domain.organizations import Organization, is_mask, is_sealed, masked_otel
+from ..domain.quota_errors import ResourceNotFound
+from ..domain.tokens import digest_of_others
 from ..store.change import Change
 from ..store.queries import organizations as statements
+from ..store.queries import quotas as quota_statements
 from .operated import find_operated
 from .sealing import Sealing
 from .service import Service, changes
@@ -53,6 +56,16 @@ class Telemetry(Service):
     def delete(self, change: Change) -> Organization:
         """Ends the export. Without a configuration there is nothing to do, and that is told too."""
         return self._keep(change, _changing(change), "organization.delete_otel_config", None)
+
+    def find(self, call: Call, *, resource_type: str, resource_token: str) -> OtelConfig:
+        """The configuration in clear, for the resource that a token is of. Raises like `get`, and ResourceNotFound, without the
+        token.
+        """
+        slots = {"resource_type": resource_type, "digest": digest_of_others(resource_token)}
+        organization_id = self.database.row(quota_statements.OF_TOKEN, **slots)
+        if organization_id is None:
+            raise ResourceNotFound(resource=resource_type)
+        return self.get(call, organization_id=organization_id)
 
     def get(self, call: Call, *, organization_id: str) -> OtelConfig:
         """The configuration in clear: the organization's own or, where it has none, what its experimental configuration has

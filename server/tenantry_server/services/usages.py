@@ -1,7 +1,7 @@
 """What organizations use: reserved before a resource is made, then committed or released."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 
 from ..domain import ids
@@ -10,14 +10,17 @@ from ..domain.errors import InvalidRequest, OrganizationNotAccessible, Organizat
 from ..domain.leases import DEFAULT_TTL, REMEMBERED_FOR, Book, Lease, LeaseState, Wish
 from ..domain.metrics import Metrics
 from ..domain.organizations import Organization, OrganizationState
+from ..domain.paging import Page
 from ..domain.quota_errors import ResourceNotFound
+from ..domain.regions import canonical
 from ..store.change import Change
+from ..store.queries import organizations as organization_statements
 from ..store.queries import quotas as statements
 from ..store.transactions import meter
 from ..store.values import milliseconds
 from . import ledger
 from .quotas import QuotaView
-from .service import Service
+from .service import PageRequest, Service
 
 # How much, by metric, as it is asked for.
 Asked = Sequence[tuple[str, int]]
@@ -35,6 +38,17 @@ class Reservation:
     gpu_type: str = ""
     ephemeral: bool = False
     ttl: timedelta = DEFAULT_TTL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sought:
+    """Which leases are meant: what is empty does not matter. Those that hold nothing any more, only if they are asked for."""
+
+    resource_type: str = ""
+    resource_id: str = ""
+    region_id: str = ""
+    resource_class: str = ""
+    with_ended: bool = False
 
 
 class Usages(Service):
@@ -58,19 +72,26 @@ class Usages(Service):
 
         return meter(self.store, call, ids.find_or_nil(organization_id), body, Lease)
 
-    def commit(self, call: Call, *, organization_id: str, lease_id: str) -> Lease:
-        """Makes a reservation what is used. Raises LeaseNotFound, LeaseEnded or ResourceTaken."""
+    def commit(self, call: Call, *, organization_id: str, lease_id: str, resource_token: str = "") -> Lease:
+        """Makes a reservation what is used, and tells the resource's token, if it has one. Raises LeaseNotFound, LeaseEnded,
+        ResourceTaken or ResourceTokenTaken.
+        """
 
         def body(change: Change) -> Lease:
             lease = ledger.load(change, lease_id)
             if lease.state is LeaseState.COMMITTED:
-                change.unchanged(lease)
+                if not resource_token:
+                    change.unchanged(lease)
+                ledger.give_token(change, lease, resource_token)
+                return lease
             lease.ensure_holds(change.now)
             ledger.claim(change, lease)
             ledger.add(change, lease, lease.amounts)
+            if resource_token:
+                ledger.give_token(change, lease, resource_token)
             slots = {"organization_id": lease.organization_id, "lease_id": lease.id, "now": milliseconds(change.now)}
             change.database.run(statements.COMMIT_LEASE, by=change.by, **slots)
-            return replace(lease, state=LeaseState.COMMITTED, end_time=None, update_time=change.now)
+            return replace(lease, state=LeaseState.COMMITTED, end_time=None, update_time=change.now, committed_by=change.by)
 
         return meter(self.store, call, ids.find_or_nil(organization_id), body, Lease)
 
@@ -92,9 +113,26 @@ class Usages(Service):
                 ledger.take(change, lease, given)
             slots = {"organization_id": lease.organization_id, "lease_id": lease.id, "now": milliseconds(change.now)}
             change.database.run(statements.REDUCE_LEASE, amounts=ledger.amounts_json(left), by=change.by, **slots)
-            return replace(lease, amounts=left, update_time=change.now)
+            return replace(lease, amounts=left, update_time=change.now, released_by=change.by)
 
         return meter(self.store, call, ids.find_or_nil(organization_id), body, Lease)
+
+    def list_page(self, call: Call, page: PageRequest, of: Sought, *, organization_id: str) -> Page[Lease]:
+        """A page of an organization's leases, by id; also of one that is deleted. Raises OrganizationNotAccessible."""
+        organization = self.database.row(organization_statements.GET, organization_id=ids.find_or_nil(organization_id))
+        if organization is None:
+            raise OrganizationNotAccessible(organization_id=organization_id)
+        sought = {**asdict(of), "region_id": canonical(of.region_id), "with_ended": int(of.with_ended)}
+        scope = self.scope(call, organization.id, *map(str, sought.values()))
+        rows = self.database.rows(
+            statements.LEASES,
+            organization_id=organization.id,
+            now=milliseconds(self.store.clock.now()),
+            after=self.page_tokens.position(scope, page.token),
+            limit=page.limit + 1,
+            **sought,
+        )
+        return self.page_tokens.page(scope, page.limit, rows, lambda lease: lease.id)
 
     def organization_of(self, *, resource_type: str, resource_id: str) -> Organization:
         """The organization whose committed lease names a resource. Raises ResourceNotFound."""
@@ -147,7 +185,7 @@ def _ensure_active(organization: Organization) -> None:
     if organization.state is OrganizationState.DELETED:
         raise OrganizationNotAccessible(organization_id=organization.id)
     if organization.state is OrganizationState.SUSPENDED:
-        raise OrganizationSuspended(organization_id=organization.id)
+        raise OrganizationSuspended(organization_id=organization.id, suspension_reason=organization.suspension_reason)
 
 
 def _reserved(change: Change, wish: Wish, ttl: timedelta) -> Lease:
@@ -163,4 +201,5 @@ def _reserved(change: Change, wish: Wish, ttl: timedelta) -> Lease:
         end_time=change.now + ttl,
         create_time=change.now,
         update_time=change.now,
+        reserved_by=change.by,
     )

@@ -51,6 +51,11 @@ class Organization(Model):
 
 Organization.add_index(Organization.index(Organization.creator_user_id, name="organizations_creator"))
 Organization.add_index(
+    Organization.index(
+        Organization.default_region_id, where=Organization.default_region_id != SQL("''"), name="organizations_default_region"
+    )
+)
+Organization.add_index(
     Organization.index(Organization.purge_time, where=Organization.state == SQL("'deleted'"), name="organizations_purge")
 )
 

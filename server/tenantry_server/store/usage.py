@@ -126,6 +126,9 @@ class Lease(Model):
         ]
 
 
+# What of any organization is in a region, before one of the platform is deleted.
+RegionQuota.add_index(RegionQuota.index(RegionQuota.region_id, name="region_quotas_there"))
+Lease.add_index(Lease.index(Lease.region_id, name="usage_leases_there"))
 Lease.add_index(Lease.index(Lease.organization_id, Lease.resource_type, Lease.resource_id, name="usage_leases_resource"))
 Lease.add_index(Lease.index(Lease.organization_id, Lease.region_id, Lease.resource_type, name="usage_leases_region"))
 Lease.add_index(
@@ -134,11 +137,12 @@ Lease.add_index(
 
 
 class LeasedResource(Model):
-    """Whose a resource is, as long as a committed lease names it: one organization's."""
+    """Whose a resource is, as long as a committed lease names it: one organization's. Of its token there is the digest."""
 
     resource_type = TextField()
     resource_id = TextField()
     organization_id = TextField()
+    token_digest = TextField(null=True)
 
     class Meta:
         table_name = "leased_resources"
@@ -147,6 +151,7 @@ class LeasedResource(Model):
 
 
 LeasedResource.add_index(LeasedResource.index(LeasedResource.organization_id, name="leased_resources_organization"))
+LeasedResource.add_index(LeasedResource.index(LeasedResource.token_digest, unique=True, name="leased_resources_token"))
 
 TABLES = (Region, RegionKey, RegionQuota, UsageLedger, Usage, Lease, LeasedResource)
 

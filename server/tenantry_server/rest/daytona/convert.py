@@ -26,6 +26,8 @@ from ...domain.users import User
 from ...wire import struct
 from . import convert_quotas
 
+# What this dialect's resources with tokens are called.
+SANDBOX = "sandbox"
 # The published permissions. Others are spelt as in the catalog, in both directions.
 _PERMISSIONS = {
     "write:registries": "registry:write",

@@ -39,7 +39,10 @@ _ORGANIZATION = {
     "max_snapshot_size": "max-snapshot-size",
     "volume_quota": "volume",
     "snapshot_deactivation_timeout_minutes": "snapshot-deactivation-timeout",
+    "max_concurrent_snapshot_processing": "max-concurrent-snapshots",
 }
+# Of which 0 and less means no limit.
+_BOUNDLESS = "max_concurrent_snapshot_processing"
 _URLS = {f"{endpoint}_url": endpoint for endpoint in Endpoint}
 _MOST = 1_000_000_000
 _DAY = 86_400
@@ -89,8 +92,10 @@ def urls(request: Message) -> dict[Endpoint, str]:
 def organization_limits(request: Message) -> NewLimits:
     """What is to become of an organization's limits. Null keeps one: the published clients send it for all that is to stay."""
     given = {name: value for name, value in _given(request, _ORGANIZATION).items() if value is not None}
+    if type(given.get(_BOUNDLESS)) in (int, float) and given[_BOUNDLESS] <= 0:
+        given[_BOUNDLESS] = None
     wanted = _limits(given, _ORGANIZATION)
-    return NewLimits(limits=wanted.limits, rates=_rates(request))
+    return NewLimits(limits=wanted.limits, cleared=wanted.cleared, rates=_rates(request))
 
 
 def region_limits(request: Message, *, required: bool) -> NewLimits:

@@ -81,6 +81,12 @@ class OrganizationsServicer(OrganizationServiceServicer):
         config = self._telemetry.get(current.get(), organization_id=request.organization_id)
         return pb.OtelConfig(endpoint=config.endpoint, headers=config.headers)
 
+    def GetOtelConfigBySandboxAuthToken(
+        self, request: pb.GetOtelConfigBySandboxAuthTokenRequest, context: Context
+    ) -> pb.OtelConfig:
+        config = self._telemetry.find(current.get(), resource_type=convert.SANDBOX, resource_token=request.auth_token)
+        return pb.OtelConfig(endpoint=config.endpoint, headers=config.headers)
+
     def SetOtelConfig(self, request: pb.SetOtelConfigRequest, context: Context) -> Empty:
         self._telemetry.set(current.get(), endpoint=request.endpoint, headers=convert.headers(request.headers))
         return Empty()

@@ -15,7 +15,6 @@ from ...services.usages import Usages
 from . import convert, convert_quotas
 
 Context = grpc.ServicerContext
-_SANDBOX = "sandbox"
 
 
 class QuotasServicer(QuotaServiceServicer):
@@ -55,11 +54,11 @@ class QuotasServicer(QuotaServiceServicer):
     def GetOrganizationBySandbox(
         self, request: pb.GetOrganizationBySandboxRequest, context: Context
     ) -> organization_pb.Organization:
-        organization = self._usages.organization_of(resource_type=_SANDBOX, resource_id=request.sandbox_id)
+        organization = self._usages.organization_of(resource_type=convert.SANDBOX, resource_id=request.sandbox_id)
         return convert.organization(organization, self._quotas.metrics)
 
     def GetRegionQuotaBySandbox(self, request: pb.GetRegionQuotaBySandboxRequest, context: Context) -> pb.RegionQuota:
-        return self._render(self._usages.quota_of(resource_type=_SANDBOX, resource_id=request.sandbox_id))
+        return self._render(self._usages.quota_of(resource_type=convert.SANDBOX, resource_id=request.sandbox_id))
 
     def _render(self, view: QuotaView) -> pb.RegionQuota:
         return convert_quotas.region_quota(view, self._quotas.metrics)

@@ -1,8 +1,9 @@
 """Statements about what organizations may use in regions, and about what they use."""
 
 import json
+from typing import Any
 
-from peewee import EXCLUDED
+from peewee import EXCLUDED, OP, Expression, Select
 
 from ...domain.leases import Lease, LeaseState, RegionQuota
 from ..models import Organization
@@ -35,6 +36,9 @@ LEASE_COLUMNS = (
     LeaseTable.end_time,
     LeaseTable.create_time,
     LeaseTable.update_time,
+    LeaseTable.reserved_by,
+    LeaseTable.committed_by,
+    LeaseTable.released_by,
 )
 
 
@@ -55,7 +59,7 @@ def record(row: Row) -> RegionQuota:
 
 def lease(row: Row) -> Lease:
     """The record of a row of LEASE_COLUMNS."""
-    id_, organization_id, region_id, resource_class, kind, resource_id, state, amounts, end, created, updated = row
+    id_, organization_id, region_id, resource_class, kind, resource_id, state, amounts, end, created, updated, *by = row
     return Lease(
         id=id_,
         organization_id=organization_id,
@@ -68,6 +72,9 @@ def lease(row: Row) -> Lease:
         end_time=instant_or_none(end),
         create_time=instant(created),
         update_time=instant(updated),
+        reserved_by=by[0],
+        committed_by=by[1],
+        released_by=by[2],
     )
 
 
@@ -98,6 +105,8 @@ UPDATE = changing(
     ).where(_THIS())
 )
 DELETE = changing(lambda: Table.delete().where(_THIS()))
+# Who has a quota in a region, of all organizations.
+THERE = value(lambda: Table.select(Table.organization_id).where(Table.region_id == Slot("region_id")).limit(1))
 
 # -- what is used ----------------------------------------------------------------------------------------------------
 
@@ -189,16 +198,32 @@ OF_TYPE_IN_REGION = value(
         .limit(1)
     )
 )
-INSERT_LEASE = changing(
-    lambda: LeaseTable.insert(
-        {
-            **{column: Slot(column.name) for column in LEASE_COLUMNS},
-            LeaseTable.reserved_by: Slot("reserved_by"),
-            LeaseTable.committed_by: Slot("committed_by"),
-            LeaseTable.released_by: "",
-        }
+# What holds something in a region, of all organizations.
+LEASED_THERE = value(
+    lambda: (
+        LeaseTable.select(LeaseTable.id)
+        .where((LeaseTable.region_id == Slot("region_id")) & ((LeaseTable.state == constant("committed")) | _RESERVED()))
+        .limit(1)
     )
 )
+
+
+def _unless_empty(name: str, column: Any) -> Any:
+    """The column has the slot's value, if that is not empty."""
+    return Expression(Slot(name), OP.EQ, constant("")) | (column == Slot(name))
+
+
+def _leases() -> Select:
+    is_of = _unless_empty("resource_type", LeaseTable.resource_type) & _unless_empty("resource_id", LeaseTable.resource_id)
+    is_there = _unless_empty("region_id", LeaseTable.region_id) & _unless_empty("resource_class", LeaseTable.resource_class)
+    is_holding = (LeaseTable.state == constant("committed")) | _RESERVED()
+    is_meant = Expression(Slot("with_ended"), OP.EQ, 1) | is_holding
+    chosen = LeaseTable.select(*LEASE_COLUMNS).where(_OF() & is_of & is_there & is_meant & (LeaseTable.id > Slot("after")))
+    return chosen.order_by(LeaseTable.id).limit(Slot("limit"))
+
+
+LEASES = Statement(_leases, lease)
+INSERT_LEASE = changing(lambda: LeaseTable.insert({column: Slot(column.name) for column in LEASE_COLUMNS}))
 COMMIT_LEASE = changing(
     lambda: LeaseTable.update(
         {
@@ -240,6 +265,18 @@ CLAIM = changing(
 )
 _RESOURCE = lambda: (
     (LeasedResource.resource_type == Slot("resource_type")) & (LeasedResource.resource_id == Slot("resource_id"))
+)
+# Its token from now on.
+SET_TOKEN = changing(
+    lambda: LeasedResource.update({LeasedResource.token_digest: Slot("digest")}).where(
+        (LeasedResource.organization_id == Slot("organization_id")) & _RESOURCE()
+    )
+)
+# Whose resource a token is of.
+OF_TOKEN = value(
+    lambda: LeasedResource.select(LeasedResource.organization_id).where(
+        (LeasedResource.resource_type == Slot("resource_type")) & (LeasedResource.token_digest == Slot("digest"))
+    )
 )
 OWNER = value(lambda: LeasedResource.select(LeasedResource.organization_id).where(_RESOURCE()))
 # Unless another committed lease names it.

@@ -6,7 +6,7 @@ from peewee import Select, fn
 
 from ...domain.regions import Endpoint, Region, RegionType
 from ..models import Organization
-from ..statements import Row, Slot, Statement, changing, value
+from ..statements import PerEngine, Row, Slot, Statement, changing, constant, value
 from ..usage import Region as Table
 from ..usage import RegionKey, RegionQuota
 from ..values import instant
@@ -48,13 +48,24 @@ _THIS = lambda: (Table.organization_id == Slot("organization_id")) & (Table.id =
 
 
 GET = Statement(lambda: Table.select(*COLUMNS).where(_THIS()), record)
-# One that the organization could use, whether or not it may: its own, or any of the platform.
+
+
+def any_region() -> Select:
+    """A region that the organization could use, whether or not it may: its own, or any of the platform."""
+    own_or_of_platform = (Table.organization_id == Slot("organization_id")) | (Table.organization_id == "")
+    return Table.select(*COLUMNS).where(own_or_of_platform & (Table.id == Slot("region_id")))
+
+
+# Nobody deletes it until the transaction ends: on SQLite, where one writes at a time, without a word.
 ANY = Statement(
-    lambda: Table.select(*COLUMNS).where(
-        ((Table.organization_id == Slot("organization_id")) | (Table.organization_id == "")) & (Table.id == Slot("region_id"))
+    PerEngine(
+        any_region,
+        lambda: any_region().for_update("FOR SHARE"),  # type: ignore[arg-type]
     ),
     record,
 )
+# Waits for those, and lets nobody find it before the transaction ends.
+HOLD = changing(lambda: Table.update({Table.revision: Table.revision}).where(_THIS()))
 
 
 def _with_quota() -> Select:
@@ -89,6 +100,14 @@ UPDATE = changing(
     ).where(_THIS())
 )
 DELETE = changing(lambda: Table.delete().where(_THIS()))
+# Whose default region it is, of all organizations.
+DEFAULT_OF = value(
+    lambda: (
+        Organization.select(Organization.id)
+        .where((Organization.default_region_id == Slot("region_id")) & (Organization.default_region_id != constant("")))
+        .limit(1)
+    )
+)
 SET_KEY = changing(
     lambda: RegionKey.insert(
         {

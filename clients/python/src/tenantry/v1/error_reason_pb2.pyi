@@ -37,7 +37,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     Metadata: `organization_id` as sent.
     """
     ERROR_REASON_ORGANIZATION_SUSPENDED: _ErrorReason.ValueType  # 21
-    """PERMISSION_DENIED. The organization is suspended. Metadata: `organization_id`."""
+    """PERMISSION_DENIED. The organization is suspended. Metadata: `organization_id` and, for who belongs to it and for internal
+    services, `suspension_reason`, if there is one: its first 200 characters.
+    """
     ERROR_REASON_PERMISSION_MISSING: _ErrorReason.ValueType  # 22
     """PERMISSION_DENIED. The caller lacks permissions. Metadata: `permissions`, comma-separated."""
     ERROR_REASON_PRINCIPAL_KIND_NOT_ALLOWED: _ErrorReason.ValueType  # 23
@@ -171,7 +173,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_RESOURCE_TAKEN: _ErrorReason.ValueType  # 116
     """ALREADY_EXISTS. Committed leases of another organization name the resource. Metadata: `resource` (type and id)."""
     ERROR_REASON_REGION_IN_USE: _ErrorReason.ValueType  # 117
-    """FAILED_PRECONDITION. Something in the region is used or reserved, or it is the default region. Metadata: `region_id`."""
+    """FAILED_PRECONDITION. Something in the region is used or reserved, or it is the default region; of a region of the platform:
+    an organization has a quota there. Metadata: `region_id`.
+    """
     ERROR_REASON_ENDPOINT_MISSING: _ErrorReason.ValueType  # 118
     """FAILED_PRECONDITION. The region does not say where this service of it is. Metadata: `region_id`, `endpoint`."""
     ERROR_REASON_QUOTAS_NOT_ENFORCED: _ErrorReason.ValueType  # 119
@@ -186,6 +190,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """RESOURCE_EXHAUSTED. A quota has not enough left. Metadata: `metric`, `limit`, `used` (what is used and reserved, or 0 where
     the limit is of one resource), `amount` (what was asked for), `region_id` (empty where the quota is not of a region).
     """
+    ERROR_REASON_RESOURCE_TOKEN_TAKEN: _ErrorReason.ValueType  # 124
+    """ALREADY_EXISTS. Another resource of the type has this token. Metadata: `resource` (type and id)."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 99
     """INTERNAL. Something unforeseen happened; the log has it under the call's id. Metadata: `call_id`."""
 
@@ -210,7 +216,9 @@ ERROR_REASON_ORGANIZATION_NOT_ACCESSIBLE: ErrorReason.ValueType  # 20
 Metadata: `organization_id` as sent.
 """
 ERROR_REASON_ORGANIZATION_SUSPENDED: ErrorReason.ValueType  # 21
-"""PERMISSION_DENIED. The organization is suspended. Metadata: `organization_id`."""
+"""PERMISSION_DENIED. The organization is suspended. Metadata: `organization_id` and, for who belongs to it and for internal
+services, `suspension_reason`, if there is one: its first 200 characters.
+"""
 ERROR_REASON_PERMISSION_MISSING: ErrorReason.ValueType  # 22
 """PERMISSION_DENIED. The caller lacks permissions. Metadata: `permissions`, comma-separated."""
 ERROR_REASON_PRINCIPAL_KIND_NOT_ALLOWED: ErrorReason.ValueType  # 23
@@ -344,7 +352,9 @@ ERROR_REASON_QUOTA_EXISTS: ErrorReason.ValueType  # 115
 ERROR_REASON_RESOURCE_TAKEN: ErrorReason.ValueType  # 116
 """ALREADY_EXISTS. Committed leases of another organization name the resource. Metadata: `resource` (type and id)."""
 ERROR_REASON_REGION_IN_USE: ErrorReason.ValueType  # 117
-"""FAILED_PRECONDITION. Something in the region is used or reserved, or it is the default region. Metadata: `region_id`."""
+"""FAILED_PRECONDITION. Something in the region is used or reserved, or it is the default region; of a region of the platform:
+an organization has a quota there. Metadata: `region_id`.
+"""
 ERROR_REASON_ENDPOINT_MISSING: ErrorReason.ValueType  # 118
 """FAILED_PRECONDITION. The region does not say where this service of it is. Metadata: `region_id`, `endpoint`."""
 ERROR_REASON_QUOTAS_NOT_ENFORCED: ErrorReason.ValueType  # 119
@@ -359,6 +369,8 @@ ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 123
 """RESOURCE_EXHAUSTED. A quota has not enough left. Metadata: `metric`, `limit`, `used` (what is used and reserved, or 0 where
 the limit is of one resource), `amount` (what was asked for), `region_id` (empty where the quota is not of a region).
 """
+ERROR_REASON_RESOURCE_TOKEN_TAKEN: ErrorReason.ValueType  # 124
+"""ALREADY_EXISTS. Another resource of the type has this token. Metadata: `resource` (type and id)."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 99
 """INTERNAL. Something unforeseen happened; the log has it under the call's id. Metadata: `call_id`."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -540,6 +540,32 @@ class GetOtelConfigRequest(_message.Message):
 Global___GetOtelConfigRequest: _TypeAlias = GetOtelConfigRequest  # noqa: Y015
 
 @_typing.final
+class FindOtelConfigByResourceTokenRequest(_message.Message):
+    """Request of FindOtelConfigByResourceToken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESOURCE_TYPE_FIELD_NUMBER: _builtins.int
+    RESOURCE_TOKEN_FIELD_NUMBER: _builtins.int
+    resource_type: _builtins.str
+    """Type of the resource."""
+    resource_token: _builtins.str
+    """Its token, as CommitRequest had it."""
+    def __init__(
+        self,
+        *,
+        resource_type: _builtins.str = ...,
+        resource_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resource_token", b"resource_token", "resource_type", b"resource_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindOtelConfigByResourceTokenRequest: _TypeAlias = FindOtelConfigByResourceTokenRequest  # noqa: Y015
+
+@_typing.final
 class SuspendOrganizationRequest(_message.Message):
     """Request of SuspendOrganization."""
 

@@ -107,6 +107,11 @@ class OrganizationServiceStub:
                 request_serializer=tenantry_dot_v1_dot_organization__service__pb2.GetOtelConfigRequest.SerializeToString,
                 response_deserializer=tenantry_dot_v1_dot_organization__pb2.OtelConfig.FromString,
                 _registered_method=True)
+        self.FindOtelConfigByResourceToken = channel.unary_unary(
+                '/tenantry.v1.OrganizationService/FindOtelConfigByResourceToken',
+                request_serializer=tenantry_dot_v1_dot_organization__service__pb2.FindOtelConfigByResourceTokenRequest.SerializeToString,
+                response_deserializer=tenantry_dot_v1_dot_organization__pb2.OtelConfig.FromString,
+                _registered_method=True)
         self.SuspendOrganization = channel.unary_unary(
                 '/tenantry.v1.OrganizationService/SuspendOrganization',
                 request_serializer=tenantry_dot_v1_dot_organization__service__pb2.SuspendOrganizationRequest.SerializeToString,
@@ -224,6 +229,13 @@ class OrganizationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindOtelConfigByResourceToken(self, request, context):
+        """Reads the same for a resource of an organization, which says who it is by the token that it was committed with.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SuspendOrganization(self, request, context):
         """Suspends an organization: with the next call it grants nothing to anybody, in every process, and its members can only
         read it. Suspending it again changes reason and end.
@@ -310,6 +322,11 @@ def add_OrganizationServiceServicer_to_server(servicer, server):
             'GetOtelConfig': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOtelConfig,
                     request_deserializer=tenantry_dot_v1_dot_organization__service__pb2.GetOtelConfigRequest.FromString,
+                    response_serializer=tenantry_dot_v1_dot_organization__pb2.OtelConfig.SerializeToString,
+            ),
+            'FindOtelConfigByResourceToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindOtelConfigByResourceToken,
+                    request_deserializer=tenantry_dot_v1_dot_organization__service__pb2.FindOtelConfigByResourceTokenRequest.FromString,
                     response_serializer=tenantry_dot_v1_dot_organization__pb2.OtelConfig.SerializeToString,
             ),
             'SuspendOrganization': grpc.unary_unary_rpc_method_handler(
@@ -701,6 +718,33 @@ class OrganizationService:
             target,
             '/tenantry.v1.OrganizationService/GetOtelConfig',
             tenantry_dot_v1_dot_organization__service__pb2.GetOtelConfigRequest.SerializeToString,
+            tenantry_dot_v1_dot_organization__pb2.OtelConfig.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindOtelConfigByResourceToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantry.v1.OrganizationService/FindOtelConfigByResourceToken',
+            tenantry_dot_v1_dot_organization__service__pb2.FindOtelConfigByResourceTokenRequest.SerializeToString,
             tenantry_dot_v1_dot_organization__pb2.OtelConfig.FromString,
             options,
             channel_credentials,

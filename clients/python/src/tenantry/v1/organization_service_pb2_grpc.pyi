@@ -69,6 +69,8 @@ class OrganizationServiceStub:
     """Reads where telemetry is exported to, in clear: for the service that exports it. Also answers while the organization is
     suspended.
     """
+    FindOtelConfigByResourceToken: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.FindOtelConfigByResourceTokenRequest, _organization_pb2.OtelConfig]
+    """Reads the same for a resource of an organization, which says who it is by the token that it was committed with."""
     SuspendOrganization: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.SuspendOrganizationRequest, _organization_pb2.Organization]
     """Suspends an organization: with the next call it grants nothing to anybody, in every process, and its members can only
     read it. Suspending it again changes reason and end.
@@ -115,6 +117,8 @@ class OrganizationServiceAsyncStub(OrganizationServiceStub):
     """Reads where telemetry is exported to, in clear: for the service that exports it. Also answers while the organization is
     suspended.
     """
+    FindOtelConfigByResourceToken: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.FindOtelConfigByResourceTokenRequest, _organization_pb2.OtelConfig]  # type: ignore[assignment]
+    """Reads the same for a resource of an organization, which says who it is by the token that it was committed with."""
     SuspendOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.SuspendOrganizationRequest, _organization_pb2.Organization]  # type: ignore[assignment]
     """Suspends an organization: with the next call it grants nothing to anybody, in every process, and its members can only
     read it. Suspending it again changes reason and end.
@@ -242,6 +246,14 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads where telemetry is exported to, in clear: for the service that exports it. Also answers while the organization is
         suspended.
         """
+
+    @_abc_1.abstractmethod
+    def FindOtelConfigByResourceToken(
+        self,
+        request: _organization_service_pb2.FindOtelConfigByResourceTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organization_pb2.OtelConfig, _abc.Awaitable[_organization_pb2.OtelConfig]]:
+        """Reads the same for a resource of an organization, which says who it is by the token that it was committed with."""
 
     @_abc_1.abstractmethod
     def SuspendOrganization(

@@ -325,6 +325,9 @@ class Lease(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    RESERVED_BY_FIELD_NUMBER: _builtins.int
+    COMMITTED_BY_FIELD_NUMBER: _builtins.int
+    RELEASED_BY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id, a ULID."""
     organization_id: _builtins.str
@@ -339,6 +342,12 @@ class Lease(_message.Message):
     """Id of the resource, as the service that makes it knows it."""
     state: Global___LeaseState.ValueType
     """Where it is in its life."""
+    reserved_by: _builtins.str
+    """Id of the credential that reserved it, or that reported its resource; of what has no credential, its kind."""
+    committed_by: _builtins.str
+    """Id of the credential that committed it; empty when none did."""
+    released_by: _builtins.str
+    """Id of the credential that last gave something of it back; empty when none did."""
     @_builtins.property
     def amounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Amount]:
         """What it holds, or held, by metric."""
@@ -369,10 +378,13 @@ class Lease(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        reserved_by: _builtins.str = ...,
+        committed_by: _builtins.str = ...,
+        released_by: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "organization_id", b"organization_id", "region_id", b"region_id", "resource_class", b"resource_class", "resource_id", b"resource_id", "resource_type", b"resource_type", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amounts", b"amounts", "committed_by", b"committed_by", "create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "organization_id", b"organization_id", "region_id", b"region_id", "released_by", b"released_by", "reserved_by", b"reserved_by", "resource_class", b"resource_class", "resource_id", b"resource_id", "resource_type", b"resource_type", "state", b"state", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -561,6 +561,7 @@ class CommitRequest(_message.Message):
     LEASE_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    RESOURCE_TOKEN_FIELD_NUMBER: _builtins.int
     organization_id: _builtins.str
     """Organization."""
     lease_id: _builtins.str
@@ -569,6 +570,10 @@ class CommitRequest(_message.Message):
     """Key under which this change happens once: a repetition gets the first answer again."""
     validate_only: _builtins.bool
     """Checks everything and answers as if, and changes nothing."""
+    resource_token: _builtins.str
+    """The secret by which the resource is going to say who it is, to services that then ask here whose it is: 16 to 200 visible
+    characters, which no other resource has. Its digest is kept until the resource is released. Left out: as before.
+    """
     def __init__(
         self,
         *,
@@ -576,14 +581,93 @@ class CommitRequest(_message.Message):
         lease_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        resource_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease_id", b"lease_id", "organization_id", b"organization_id", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lease_id", b"lease_id", "organization_id", b"organization_id", "request_id", b"request_id", "resource_token", b"resource_token", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CommitRequest: _TypeAlias = CommitRequest  # noqa: Y015
+
+@_typing.final
+class ListLeasesRequest(_message.Message):
+    """Request of ListLeases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    RESOURCE_TYPE_FIELD_NUMBER: _builtins.int
+    RESOURCE_ID_FIELD_NUMBER: _builtins.int
+    REGION_ID_FIELD_NUMBER: _builtins.int
+    RESOURCE_CLASS_FIELD_NUMBER: _builtins.int
+    INCLUDE_ENDED_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    organization_id: _builtins.str
+    """Organization."""
+    resource_type: _builtins.str
+    """Only of resources of this type. Left out: of all."""
+    resource_id: _builtins.str
+    """Only of the resource with this id, or of those with it. Left out: of all."""
+    region_id: _builtins.str
+    """Only in this region. Left out: wherever they are."""
+    resource_class: _builtins.str
+    """Only of this class. Left out: of all."""
+    include_ended: _builtins.bool
+    """Also those that hold nothing any more, which are forgotten after a week."""
+    page_size: _builtins.int
+    """Most leases of a page."""
+    page_token: _builtins.str
+    """Where to go on: `next_page_token` of the page before."""
+    def __init__(
+        self,
+        *,
+        organization_id: _builtins.str = ...,
+        resource_type: _builtins.str = ...,
+        resource_id: _builtins.str = ...,
+        region_id: _builtins.str = ...,
+        resource_class: _builtins.str = ...,
+        include_ended: _builtins.bool = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_ended", b"include_ended", "organization_id", b"organization_id", "page_size", b"page_size", "page_token", b"page_token", "region_id", b"region_id", "resource_class", b"resource_class", "resource_id", b"resource_id", "resource_type", b"resource_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLeasesRequest: _TypeAlias = ListLeasesRequest  # noqa: Y015
+
+@_typing.final
+class ListLeasesResponse(_message.Message):
+    """A page of leases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEASES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last one."""
+    @_builtins.property
+    def leases(self) -> _containers.RepeatedCompositeFieldContainer[_quota_pb2.Lease]:
+        """Leases, by id."""
+
+    def __init__(
+        self,
+        *,
+        leases: _abc.Iterable[_quota_pb2.Lease] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leases", b"leases", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLeasesResponse: _TypeAlias = ListLeasesResponse  # noqa: Y015
 
 @_typing.final
 class ReleaseRequest(_message.Message):

@@ -96,6 +96,11 @@ class QuotaServiceStub:
                 request_serializer=tenantry_dot_v1_dot_quota__service__pb2.ReleaseRequest.SerializeToString,
                 response_deserializer=tenantry_dot_v1_dot_quota__pb2.Lease.FromString,
                 _registered_method=True)
+        self.ListLeases = channel.unary_unary(
+                '/tenantry.v1.QuotaService/ListLeases',
+                request_serializer=tenantry_dot_v1_dot_quota__service__pb2.ListLeasesRequest.SerializeToString,
+                response_deserializer=tenantry_dot_v1_dot_quota__service__pb2.ListLeasesResponse.FromString,
+                _registered_method=True)
         self.ReportUsage = channel.unary_unary(
                 '/tenantry.v1.QuotaService/ReportUsage',
                 request_serializer=tenantry_dot_v1_dot_quota__service__pb2.ReportUsageRequest.SerializeToString,
@@ -186,8 +191,9 @@ class QuotaServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Commit(self, request, context):
-        """Says that the resource of a reservation is there; from now on it uses what was reserved. Committing again changes nothing;
-        it is refused with LEASE_ENDED when the reservation has expired or was released.
+        """Says that the resource of a reservation is there; from now on it uses what was reserved. Committing again changes nothing,
+        unless it is with another token of the resource; it is refused with LEASE_ENDED when the reservation has expired or was
+        released.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -195,6 +201,14 @@ class QuotaServiceServicer:
 
     def Release(self, request, context):
         """Gives back what a lease holds, or a part of it. Releasing again changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLeases(self, request, context):
+        """Lists the leases of an organization that hold something, by id, which is in the order in which they were made. Also answers
+        while the organization is suspended, and after it was deleted.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -279,6 +293,11 @@ def add_QuotaServiceServicer_to_server(servicer, server):
                     servicer.Release,
                     request_deserializer=tenantry_dot_v1_dot_quota__service__pb2.ReleaseRequest.FromString,
                     response_serializer=tenantry_dot_v1_dot_quota__pb2.Lease.SerializeToString,
+            ),
+            'ListLeases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLeases,
+                    request_deserializer=tenantry_dot_v1_dot_quota__service__pb2.ListLeasesRequest.FromString,
+                    response_serializer=tenantry_dot_v1_dot_quota__service__pb2.ListLeasesResponse.SerializeToString,
             ),
             'ReportUsage': grpc.unary_unary_rpc_method_handler(
                     servicer.ReportUsage,
@@ -598,6 +617,33 @@ class QuotaService:
             '/tenantry.v1.QuotaService/Release',
             tenantry_dot_v1_dot_quota__service__pb2.ReleaseRequest.SerializeToString,
             tenantry_dot_v1_dot_quota__pb2.Lease.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLeases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantry.v1.QuotaService/ListLeases',
+            tenantry_dot_v1_dot_quota__service__pb2.ListLeasesRequest.SerializeToString,
+            tenantry_dot_v1_dot_quota__service__pb2.ListLeasesResponse.FromString,
             options,
             channel_credentials,
             insecure,

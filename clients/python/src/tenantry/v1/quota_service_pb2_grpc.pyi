@@ -61,11 +61,16 @@ class QuotaServiceStub:
     committed nor released in time ends by itself. Refused with QUOTA_EXCEEDED when there is not enough left.
     """
     Commit: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.CommitRequest, _quota_pb2.Lease]
-    """Says that the resource of a reservation is there; from now on it uses what was reserved. Committing again changes nothing;
-    it is refused with LEASE_ENDED when the reservation has expired or was released.
+    """Says that the resource of a reservation is there; from now on it uses what was reserved. Committing again changes nothing,
+    unless it is with another token of the resource; it is refused with LEASE_ENDED when the reservation has expired or was
+    released.
     """
     Release: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ReleaseRequest, _quota_pb2.Lease]
     """Gives back what a lease holds, or a part of it. Releasing again changes nothing."""
+    ListLeases: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ListLeasesRequest, _quota_service_pb2.ListLeasesResponse]
+    """Lists the leases of an organization that hold something, by id, which is in the order in which they were made. Also answers
+    while the organization is suspended, and after it was deleted.
+    """
     ReportUsage: _grpc.UnaryUnaryMultiCallable[_quota_service_pb2.ReportUsageRequest, _quota_service_pb2.ReportUsageResponse]
     """Says which resources of a type there really are, somewhere, and what they use; committed leases become just that, whatever
     the limits. Answers with what differed. What changed after the truth was looked at is left as it is.
@@ -106,11 +111,16 @@ class QuotaServiceAsyncStub(QuotaServiceStub):
     committed nor released in time ends by itself. Refused with QUOTA_EXCEEDED when there is not enough left.
     """
     Commit: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.CommitRequest, _quota_pb2.Lease]  # type: ignore[assignment]
-    """Says that the resource of a reservation is there; from now on it uses what was reserved. Committing again changes nothing;
-    it is refused with LEASE_ENDED when the reservation has expired or was released.
+    """Says that the resource of a reservation is there; from now on it uses what was reserved. Committing again changes nothing,
+    unless it is with another token of the resource; it is refused with LEASE_ENDED when the reservation has expired or was
+    released.
     """
     Release: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ReleaseRequest, _quota_pb2.Lease]  # type: ignore[assignment]
     """Gives back what a lease holds, or a part of it. Releasing again changes nothing."""
+    ListLeases: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ListLeasesRequest, _quota_service_pb2.ListLeasesResponse]  # type: ignore[assignment]
+    """Lists the leases of an organization that hold something, by id, which is in the order in which they were made. Also answers
+    while the organization is suspended, and after it was deleted.
+    """
     ReportUsage: _aio.UnaryUnaryMultiCallable[_quota_service_pb2.ReportUsageRequest, _quota_service_pb2.ReportUsageResponse]  # type: ignore[assignment]
     """Says which resources of a type there really are, somewhere, and what they use; committed leases become just that, whatever
     the limits. Answers with what differed. What changed after the truth was looked at is left as it is.
@@ -208,8 +218,9 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _quota_service_pb2.CommitRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_quota_pb2.Lease, _abc.Awaitable[_quota_pb2.Lease]]:
-        """Says that the resource of a reservation is there; from now on it uses what was reserved. Committing again changes nothing;
-        it is refused with LEASE_ENDED when the reservation has expired or was released.
+        """Says that the resource of a reservation is there; from now on it uses what was reserved. Committing again changes nothing,
+        unless it is with another token of the resource; it is refused with LEASE_ENDED when the reservation has expired or was
+        released.
         """
 
     @_abc_1.abstractmethod
@@ -219,6 +230,16 @@ class QuotaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_quota_pb2.Lease, _abc.Awaitable[_quota_pb2.Lease]]:
         """Gives back what a lease holds, or a part of it. Releasing again changes nothing."""
+
+    @_abc_1.abstractmethod
+    def ListLeases(
+        self,
+        request: _quota_service_pb2.ListLeasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_quota_service_pb2.ListLeasesResponse, _abc.Awaitable[_quota_service_pb2.ListLeasesResponse]]:
+        """Lists the leases of an organization that hold something, by id, which is in the order in which they were made. Also answers
+        while the organization is suspended, and after it was deleted.
+        """
 
     @_abc_1.abstractmethod
     def ReportUsage(

@@ -547,3 +547,61 @@ class UpdatePlatformRegionRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__name) -> _WhichOneofReturnType__name | None: ...
 
 Global___UpdatePlatformRegionRequest: _TypeAlias = UpdatePlatformRegionRequest  # noqa: Y015
+
+@_typing.final
+class DeletePlatformRegionRequest(_message.Message):
+    """Request of DeletePlatformRegion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLATFORM_REGION_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    platform_region_id: _builtins.str
+    """Region."""
+    etag: _builtins.str
+    """Refuse unless this is the present etag."""
+    request_id: _builtins.str
+    """Key under which this change happens once: a repetition gets the first answer again."""
+    validate_only: _builtins.bool
+    """Checks everything and answers as if, and changes nothing."""
+    def __init__(
+        self,
+        *,
+        platform_region_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "platform_region_id", b"platform_region_id", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletePlatformRegionRequest: _TypeAlias = DeletePlatformRegionRequest  # noqa: Y015
+
+@_typing.final
+class DeletePlatformRegionResponse(_message.Message):
+    """Answer of DeletePlatformRegion."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REGION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def region(self) -> _region_pb2.Region:
+        """The region, as it was."""
+
+    def __init__(
+        self,
+        *,
+        region: _region_pb2.Region | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["region", b"region"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["region", b"region"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeletePlatformRegionResponse: _TypeAlias = DeletePlatformRegionResponse  # noqa: Y015

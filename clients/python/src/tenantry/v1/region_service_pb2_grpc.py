@@ -86,6 +86,11 @@ class RegionServiceStub:
                 request_serializer=tenantry_dot_v1_dot_region__service__pb2.UpdatePlatformRegionRequest.SerializeToString,
                 response_deserializer=tenantry_dot_v1_dot_region__pb2.Region.FromString,
                 _registered_method=True)
+        self.DeletePlatformRegion = channel.unary_unary(
+                '/tenantry.v1.RegionService/DeletePlatformRegion',
+                request_serializer=tenantry_dot_v1_dot_region__service__pb2.DeletePlatformRegionRequest.SerializeToString,
+                response_deserializer=tenantry_dot_v1_dot_region__service__pb2.DeletePlatformRegionResponse.FromString,
+                _registered_method=True)
 
 
 class RegionServiceServicer:
@@ -162,6 +167,14 @@ class RegionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DeletePlatformRegion(self, request, context):
+        """Deletes a region of the platform. Refused with REGION_IN_USE while any organization has a quota there, uses or has reserved
+        something there, or has it as its default region.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RegionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -214,6 +227,11 @@ def add_RegionServiceServicer_to_server(servicer, server):
                     servicer.UpdatePlatformRegion,
                     request_deserializer=tenantry_dot_v1_dot_region__service__pb2.UpdatePlatformRegionRequest.FromString,
                     response_serializer=tenantry_dot_v1_dot_region__pb2.Region.SerializeToString,
+            ),
+            'DeletePlatformRegion': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeletePlatformRegion,
+                    request_deserializer=tenantry_dot_v1_dot_region__service__pb2.DeletePlatformRegionRequest.FromString,
+                    response_serializer=tenantry_dot_v1_dot_region__service__pb2.DeletePlatformRegionResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -487,6 +505,33 @@ class RegionService:
             '/tenantry.v1.RegionService/UpdatePlatformRegion',
             tenantry_dot_v1_dot_region__service__pb2.UpdatePlatformRegionRequest.SerializeToString,
             tenantry_dot_v1_dot_region__pb2.Region.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeletePlatformRegion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantry.v1.RegionService/DeletePlatformRegion',
+            tenantry_dot_v1_dot_region__service__pb2.DeletePlatformRegionRequest.SerializeToString,
+            tenantry_dot_v1_dot_region__service__pb2.DeletePlatformRegionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,6 +54,10 @@ class RegionServiceStub:
     """Makes a region of the platform, shared or dedicated."""
     UpdatePlatformRegion: _grpc.UnaryUnaryMultiCallable[_region_service_pb2.UpdatePlatformRegionRequest, _region_pb2.Region]
     """Changes a region of the platform."""
+    DeletePlatformRegion: _grpc.UnaryUnaryMultiCallable[_region_service_pb2.DeletePlatformRegionRequest, _region_service_pb2.DeletePlatformRegionResponse]
+    """Deletes a region of the platform. Refused with REGION_IN_USE while any organization has a quota there, uses or has reserved
+    something there, or has it as its default region.
+    """
 
 @_typing.type_check_only
 class RegionServiceAsyncStub(RegionServiceStub):
@@ -80,6 +84,10 @@ class RegionServiceAsyncStub(RegionServiceStub):
     """Makes a region of the platform, shared or dedicated."""
     UpdatePlatformRegion: _aio.UnaryUnaryMultiCallable[_region_service_pb2.UpdatePlatformRegionRequest, _region_pb2.Region]  # type: ignore[assignment]
     """Changes a region of the platform."""
+    DeletePlatformRegion: _aio.UnaryUnaryMultiCallable[_region_service_pb2.DeletePlatformRegionRequest, _region_service_pb2.DeletePlatformRegionResponse]  # type: ignore[assignment]
+    """Deletes a region of the platform. Refused with REGION_IN_USE while any organization has a quota there, uses or has reserved
+    something there, or has it as its default region.
+    """
 
 class RegionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Regions: the platform's, which operators make, and the custom ones of organizations."""
@@ -163,5 +171,15 @@ class RegionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_region_pb2.Region, _abc.Awaitable[_region_pb2.Region]]:
         """Changes a region of the platform."""
+
+    @_abc_1.abstractmethod
+    def DeletePlatformRegion(
+        self,
+        request: _region_service_pb2.DeletePlatformRegionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_region_service_pb2.DeletePlatformRegionResponse, _abc.Awaitable[_region_service_pb2.DeletePlatformRegionResponse]]:
+        """Deletes a region of the platform. Refused with REGION_IN_USE while any organization has a quota there, uses or has reserved
+        something there, or has it as its default region.
+        """
 
 def add_RegionServiceServicer_to_server(servicer: RegionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -30,6 +30,7 @@ SERVICE_URL_FIELD_NUMBER: _builtins.int
 METRIC_NAME_FIELD_NUMBER: _builtins.int
 RESOURCE_CLASS_FIELD_NUMBER: _builtins.int
 RESOURCE_ID_FIELD_NUMBER: _builtins.int
+RESOURCE_TOKEN_FIELD_NUMBER: _builtins.int
 REGION_ID_OR_NONE_FIELD_NUMBER: _builtins.int
 QUANTITY_FIELD_NUMBER: _builtins.int
 PAGE_SIZE_FIELD_NUMBER: _builtins.int
@@ -78,6 +79,8 @@ resource_class: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRu
 """The name of a class of resources, or empty."""
 resource_id: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
 """The id that another service knows a resource by: 1 to 200 characters, none of them blank."""
+resource_token: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
+"""The secret by which a resource says who it is: 16 to 200 visible ASCII characters."""
 region_id_or_none: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
 """The id of a region as `region_id`, or empty."""
 quantity: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.Int64Rules, _builtins.bool]

@@ -537,6 +537,28 @@ class GetOtelConfigRequest(_message.Message):
 Global___GetOtelConfigRequest: _TypeAlias = GetOtelConfigRequest  # noqa: Y015
 
 @_typing.final
+class GetOtelConfigBySandboxAuthTokenRequest(_message.Message):
+    """Request of GetOtelConfigBySandboxAuthToken."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUTH_TOKEN_FIELD_NUMBER: _builtins.int
+    auth_token: _builtins.str
+    """Token of the sandbox."""
+    def __init__(
+        self,
+        *,
+        auth_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auth_token", b"auth_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOtelConfigBySandboxAuthTokenRequest: _TypeAlias = GetOtelConfigBySandboxAuthTokenRequest  # noqa: Y015
+
+@_typing.final
 class SetOtelConfigRequest(_message.Message):
     """Request of SetOtelConfig."""
 

@@ -91,6 +91,11 @@ class OrganizationServiceStub:
                 request_serializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.GetOtelConfigRequest.SerializeToString,
                 response_deserializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.OtelConfig.FromString,
                 _registered_method=True)
+        self.GetOtelConfigBySandboxAuthToken = channel.unary_unary(
+                '/tenantry.rest.daytona.v1.OrganizationService/GetOtelConfigBySandboxAuthToken',
+                request_serializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.GetOtelConfigBySandboxAuthTokenRequest.SerializeToString,
+                response_deserializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.OtelConfig.FromString,
+                _registered_method=True)
         self.SetOtelConfig = channel.unary_unary(
                 '/tenantry.rest.daytona.v1.OrganizationService/SetOtelConfig',
                 request_serializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.SetOtelConfigRequest.SerializeToString,
@@ -184,6 +189,13 @@ class OrganizationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetOtelConfigBySandboxAuthToken(self, request, context):
+        """Reads the same for a sandbox, which its token tells.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetOtelConfig(self, request, context):
         """Sets where telemetry is exported to.
         """
@@ -254,6 +266,11 @@ def add_OrganizationServiceServicer_to_server(servicer, server):
             'GetOtelConfig': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOtelConfig,
                     request_deserializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.GetOtelConfigRequest.FromString,
+                    response_serializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.OtelConfig.SerializeToString,
+            ),
+            'GetOtelConfigBySandboxAuthToken': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOtelConfigBySandboxAuthToken,
+                    request_deserializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.GetOtelConfigBySandboxAuthTokenRequest.FromString,
                     response_serializer=tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.OtelConfig.SerializeToString,
             ),
             'SetOtelConfig': grpc.unary_unary_rpc_method_handler(
@@ -564,6 +581,33 @@ class OrganizationService:
             target,
             '/tenantry.rest.daytona.v1.OrganizationService/GetOtelConfig',
             tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.GetOtelConfigRequest.SerializeToString,
+            tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.OtelConfig.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOtelConfigBySandboxAuthToken(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/tenantry.rest.daytona.v1.OrganizationService/GetOtelConfigBySandboxAuthToken',
+            tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.GetOtelConfigBySandboxAuthTokenRequest.SerializeToString,
             tenantry_dot_rest_dot_daytona_dot_v1_dot_organization__service__pb2.OtelConfig.FromString,
             options,
             channel_credentials,

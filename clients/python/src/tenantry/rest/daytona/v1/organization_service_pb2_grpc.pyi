@@ -58,6 +58,8 @@ class OrganizationServiceStub:
     """Ends a suspension."""
     GetOtelConfig: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.GetOtelConfigRequest, _organization_service_pb2.OtelConfig]
     """Reads where telemetry is exported to, in clear."""
+    GetOtelConfigBySandboxAuthToken: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.GetOtelConfigBySandboxAuthTokenRequest, _organization_service_pb2.OtelConfig]
+    """Reads the same for a sandbox, which its token tells."""
     SetOtelConfig: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.SetOtelConfigRequest, _empty_pb2.Empty]
     """Sets where telemetry is exported to."""
     DeleteOtelConfig: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.DeleteOtelConfigRequest, _empty_pb2.Empty]
@@ -90,6 +92,8 @@ class OrganizationServiceAsyncStub(OrganizationServiceStub):
     """Ends a suspension."""
     GetOtelConfig: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.GetOtelConfigRequest, _organization_service_pb2.OtelConfig]  # type: ignore[assignment]
     """Reads where telemetry is exported to, in clear."""
+    GetOtelConfigBySandboxAuthToken: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.GetOtelConfigBySandboxAuthTokenRequest, _organization_service_pb2.OtelConfig]  # type: ignore[assignment]
+    """Reads the same for a sandbox, which its token tells."""
     SetOtelConfig: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.SetOtelConfigRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Sets where telemetry is exported to."""
     DeleteOtelConfig: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.DeleteOtelConfigRequest, _empty_pb2.Empty]  # type: ignore[assignment]
@@ -185,6 +189,14 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_organization_service_pb2.OtelConfig, _abc.Awaitable[_organization_service_pb2.OtelConfig]]:
         """Reads where telemetry is exported to, in clear."""
+
+    @_abc_1.abstractmethod
+    def GetOtelConfigBySandboxAuthToken(
+        self,
+        request: _organization_service_pb2.GetOtelConfigBySandboxAuthTokenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_organization_service_pb2.OtelConfig, _abc.Awaitable[_organization_service_pb2.OtelConfig]]:
+        """Reads the same for a sandbox, which its token tells."""
 
     @_abc_1.abstractmethod
     def SetOtelConfig(

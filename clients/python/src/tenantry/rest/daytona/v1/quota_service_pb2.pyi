@@ -39,6 +39,7 @@ class UpdateOrganizationQuotaRequest(_message.Message):
     AUTHENTICATED_RATE_LIMIT_TTL_SECONDS_FIELD_NUMBER: _builtins.int
     SANDBOX_CREATE_RATE_LIMIT_TTL_SECONDS_FIELD_NUMBER: _builtins.int
     SANDBOX_LIFECYCLE_RATE_LIMIT_TTL_SECONDS_FIELD_NUMBER: _builtins.int
+    MAX_CONCURRENT_SNAPSHOT_PROCESSING_FIELD_NUMBER: _builtins.int
     organization_id: _builtins.str
     """Organization."""
     @_builtins.property
@@ -93,6 +94,10 @@ class UpdateOrganizationQuotaRequest(_message.Message):
     def sandbox_lifecycle_rate_limit_ttl_seconds(self) -> _struct_pb2.Value:
         """Seconds of the third window, one to a day."""
 
+    @_builtins.property
+    def max_concurrent_snapshot_processing(self) -> _struct_pb2.Value:
+        """Most snapshots that are built or pulled at once; 0 or less: as many as there are."""
+
     def __init__(
         self,
         *,
@@ -110,10 +115,11 @@ class UpdateOrganizationQuotaRequest(_message.Message):
         authenticated_rate_limit_ttl_seconds: _struct_pb2.Value | None = ...,
         sandbox_create_rate_limit_ttl_seconds: _struct_pb2.Value | None = ...,
         sandbox_lifecycle_rate_limit_ttl_seconds: _struct_pb2.Value | None = ...,
+        max_concurrent_snapshot_processing: _struct_pb2.Value | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["authenticated_rate_limit", b"authenticated_rate_limit", "authenticated_rate_limit_ttl_seconds", b"authenticated_rate_limit_ttl_seconds", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox", "max_snapshot_size", b"max_snapshot_size", "sandbox_create_rate_limit", b"sandbox_create_rate_limit", "sandbox_create_rate_limit_ttl_seconds", b"sandbox_create_rate_limit_ttl_seconds", "sandbox_lifecycle_rate_limit", b"sandbox_lifecycle_rate_limit", "sandbox_lifecycle_rate_limit_ttl_seconds", b"sandbox_lifecycle_rate_limit_ttl_seconds", "snapshot_deactivation_timeout_minutes", b"snapshot_deactivation_timeout_minutes", "snapshot_quota", b"snapshot_quota", "volume_quota", b"volume_quota"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authenticated_rate_limit", b"authenticated_rate_limit", "authenticated_rate_limit_ttl_seconds", b"authenticated_rate_limit_ttl_seconds", "max_concurrent_snapshot_processing", b"max_concurrent_snapshot_processing", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox", "max_snapshot_size", b"max_snapshot_size", "sandbox_create_rate_limit", b"sandbox_create_rate_limit", "sandbox_create_rate_limit_ttl_seconds", b"sandbox_create_rate_limit_ttl_seconds", "sandbox_lifecycle_rate_limit", b"sandbox_lifecycle_rate_limit", "sandbox_lifecycle_rate_limit_ttl_seconds", b"sandbox_lifecycle_rate_limit_ttl_seconds", "snapshot_deactivation_timeout_minutes", b"snapshot_deactivation_timeout_minutes", "snapshot_quota", b"snapshot_quota", "volume_quota", b"volume_quota"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authenticated_rate_limit", b"authenticated_rate_limit", "authenticated_rate_limit_ttl_seconds", b"authenticated_rate_limit_ttl_seconds", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox", "max_snapshot_size", b"max_snapshot_size", "organization_id", b"organization_id", "sandbox_create_rate_limit", b"sandbox_create_rate_limit", "sandbox_create_rate_limit_ttl_seconds", b"sandbox_create_rate_limit_ttl_seconds", "sandbox_lifecycle_rate_limit", b"sandbox_lifecycle_rate_limit", "sandbox_lifecycle_rate_limit_ttl_seconds", b"sandbox_lifecycle_rate_limit_ttl_seconds", "snapshot_deactivation_timeout_minutes", b"snapshot_deactivation_timeout_minutes", "snapshot_quota", b"snapshot_quota", "volume_quota", b"volume_quota"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authenticated_rate_limit", b"authenticated_rate_limit", "authenticated_rate_limit_ttl_seconds", b"authenticated_rate_limit_ttl_seconds", "max_concurrent_snapshot_processing", b"max_concurrent_snapshot_processing", "max_cpu_per_sandbox", b"max_cpu_per_sandbox", "max_disk_per_sandbox", b"max_disk_per_sandbox", "max_memory_per_sandbox", b"max_memory_per_sandbox", "max_snapshot_size", b"max_snapshot_size", "organization_id", b"organization_id", "sandbox_create_rate_limit", b"sandbox_create_rate_limit", "sandbox_create_rate_limit_ttl_seconds", b"sandbox_create_rate_limit_ttl_seconds", "sandbox_lifecycle_rate_limit", b"sandbox_lifecycle_rate_limit", "sandbox_lifecycle_rate_limit_ttl_seconds", b"sandbox_lifecycle_rate_limit_ttl_seconds", "snapshot_deactivation_timeout_minutes", b"snapshot_deactivation_timeout_minutes", "snapshot_quota", b"snapshot_quota", "volume_quota", b"volume_quota"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
