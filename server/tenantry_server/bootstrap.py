@@ -28,11 +28,12 @@ from .services.last_used import LastUsed
 from .services.meter import Meter
 from .services.rate_limiter import RateLimiter
 from .store.database import SqliteDatabase
+from .store.replicas import ReplicatedDatabase
 from .sweeper import Sweeper
 from .wiring import Services as Services
 from .wiring import wire as wire
 
-# What a server process does at once: SQLite runs one statement at a time anyway.
+# What a server process does at once: SQLite runs one statement at a time anyway. Beside a replica, changes have as many more.
 _SQLITE_THREADS, _THREADS = 4, 8
 # Calls beyond this many times the threads are refused with RESOURCE_EXHAUSTED instead of queueing without end; beyond the
 # second bound, gRPC does so itself, without a reason.
@@ -103,7 +104,11 @@ class Server:
             rate_limits=services.rate_limits.counting(limiter),
         )
         self._executor = Workers(threads)
-        self._overload = Overload(self._executor, threads * _QUEUE)
+        # Changes wait for a primary that is away; what its replica answers must not wait behind them.
+        replicated = isinstance(services.store.database, ReplicatedDatabase)
+        self._changers = Workers(threads) if replicated else self._executor
+        apart = {path: self._changers for path, known in self.policies.items() if known.is_change and replicated}
+        self._overload = Overload(self._executor, threads * _QUEUE, apart)
         self._server = grpc.server(
             self._executor,
             interceptors=[self._overload, Chain(self.interceptors())],
@@ -145,6 +150,7 @@ class Server:
         """Refuses new calls, waits up to `grace` seconds for running ones, and closes every connection."""
         self._server.stop(grace).wait()
         self._executor.shutdown(wait=True)
+        self._changers.shutdown(wait=True)
         self._overload.close()
         if self._verifier:
             self._verifier.close()

@@ -3,10 +3,13 @@
 gRPC hands every call to the queue of a thread pool. The queue is bounded here: a call that would wait longer than it is worth
 is refused, like any other refusal, by a thread that does nothing else. Questions about the server's health are answered there
 too, so a busy server does not look like a dead one.
+
+Where a replica answers questions while the primary is away, changes have workers apart: all of them wait for the primary then,
+and questions do not wait with them.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar
 from typing import Any
@@ -41,44 +44,54 @@ class Workers(ThreadPoolExecutor):
 
 
 class Overload(grpc.ServerInterceptor):
-    """Sends what the workers cannot take, and health, to a thread of its own. Outermost; it runs on the accepting thread."""
+    """Sends what the workers cannot take, and health, to a thread of its own. Outermost; it runs on the accepting thread.
 
-    def __init__(self, workers: Workers, most: int) -> None:
+    `most` is how many calls workers take; `apart` has those of methods, by path, that have other ones.
+    """
+
+    def __init__(self, workers: Workers, most: int, apart: Mapping[str, Workers]) -> None:
         self._workers = workers
         self._most = most
+        self._apart = apart
         self._spare = ThreadPoolExecutor(1, thread_name_prefix="refusal")
         self._made: dict[tuple[str, bool], Handler] = {}
 
     def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Handler | None], details: grpc.HandlerCallDetails
     ) -> Handler | None:
-        """Answers with the handler, or with one that refuses."""
+        """Answers with the handler, with the same on other workers, or with one that refuses."""
         handler = continuation(details)
-        is_health = details.method.startswith(_HEALTH)
-        if handler is None or handler.unary_unary is None or (self._workers.calls < self._most and not is_health):
+        if handler is None or handler.unary_unary is None:
             return handler
-        key = (details.method, is_health)
+        workers = self._apart.get(details.method, self._workers)
+        is_health = details.method.startswith(_HEALTH)
+        is_refused = not is_health and workers.calls >= self._most
+        if workers is self._workers and not is_health and not is_refused:
+            return handler
+        key = (details.method, is_refused)
         if key not in self._made:
-            self._made[key] = self._elsewhere(handler, refusing=not is_health)
+            self._made[key] = _on(self._spare if is_health or is_refused else workers, handler, refusing=is_refused)
         return self._made[key]
 
     def close(self) -> None:
         """Ends the thread."""
         self._spare.shutdown()
 
-    def _elsewhere(self, handler: Handler, *, refusing: bool) -> Handler:
-        behaviour = handler.unary_unary
 
-        def act(request: Any, context: grpc.ServicerContext) -> Any:
-            token = _refused.set(refusing)
-            try:
-                return behaviour(request, context)
-            finally:
-                _refused.reset(token)
+def _on(pool: ThreadPoolExecutor, handler: Handler, *, refusing: bool) -> Handler:
+    """The handler, or its refusal, on other threads."""
+    behaviour = handler.unary_unary
 
-        act.experimental_thread_pool = self._spare  # type: ignore[attr-defined]  # what gRPC asks of a behaviour
-        decode = _unread if refusing else handler.request_deserializer
-        return grpc.unary_unary_rpc_method_handler(act, decode, handler.response_serializer)
+    def act(request: Any, context: grpc.ServicerContext) -> Any:
+        token = _refused.set(refusing)
+        try:
+            return behaviour(request, context)
+        finally:
+            _refused.reset(token)
+
+    act.experimental_thread_pool = pool  # type: ignore[attr-defined]  # what gRPC asks of a behaviour
+    decode = _unread if refusing else handler.request_deserializer
+    return grpc.unary_unary_rpc_method_handler(act, decode, handler.response_serializer)
 
 
 class Refusal(Guard):
