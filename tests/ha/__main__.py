@@ -115,13 +115,14 @@ def failover(engines: Engines) -> Iterator[Row]:
         seen = f"not run: {', '.join(MISSING)} missing; `make ha-packages`, as root"
         yield Row("primary killed, frozen, cut off, switched over", seen, holds=os.environ.get("CI") != "true")
         return
-    command = [*_ALONE, sys.executable, "-m", "ha.failover", str(_ROUNDS)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        try:
-            yield from (Row(*json.loads(line)) for line in process.stdout)
-        finally:
-            process.kill()
+    with tempfile.TemporaryDirectory(prefix="tenantry-failover-") as folder:
+        command = [*_ALONE, sys.executable, "-m", "ha.failover", folder, str(_ROUNDS)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            try:
+                yield from (Row(*json.loads(line)) for line in process.stdout)
+            finally:
+                process.kill()
     if process.returncode:
         yield Row("all of them", f"it ended with status {process.returncode}", holds=False)
 

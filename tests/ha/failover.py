@@ -1,12 +1,11 @@
-"""The database's primary goes away in every way, under load, and comes back: `python -m ha.failover ROUNDS`, in namespaces of
-its own, where `failover` in `__main__` starts it. Prints a line of JSON for each row of the report.
+"""The database's primary goes away in every way, under load, and comes back: `python -m ha.failover FOLDER ROUNDS`, in
+namespaces of its own, where `failover` in `__main__` starts it. Prints a line of JSON for each row of the report.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -148,12 +147,11 @@ def _say(done: str, seen: str, holds: bool, traffic: Traffic) -> None:
     sys.stdout.flush()
 
 
-def main(rounds: int) -> None:
+def main(folder: Path, rounds: int) -> None:
     """All faults, then the control."""
+    folder.chmod(0o755)  # the database's user has their files in it
+    (folder / "server").mkdir()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tenantry-failover-", ignore_cleanup_errors=True)))
-        folder.chmod(0o755)  # the database's user has their files in it
-        (folder / "server").mkdir()
         site = Site(folder / "server", Patroni(folder), stack)
         for fault in FAULTS:
             scenario(site, fault, rounds)
@@ -161,4 +159,4 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))
