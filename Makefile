@@ -16,7 +16,7 @@ PROJECTS := -e clients/python -e server
 
 .PHONY: help
 help: ## Print this list
-	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sort | awk -F ':.*?## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sort | awk -F ':.*?## ' '{printf "  %-11s %s\n", $$1, $$2}'
 
 # -- environment: pinned with hashes, from the Python package index alone ---------------------------------------------
 
@@ -81,8 +81,12 @@ test: $(VENV)/.dev ## Run all tests, on SQLite and PostgreSQL (FILTER=… for so
 	pytest -c tests/pytest.ini -n auto $(if $(FILTER),-k "$(FILTER)")
 
 .PHONY: test-ha
-test-ha: $(VENV)/.dev ## Run the long tests under faults; writes tests/ha/report.md
+test-ha: $(VENV)/.dev ha-packages ## Run the long tests under faults; writes tests/ha/report.md (HA=failover for a part)
 	cd tests && PYTHONWARNINGS=ignore python -m ha $(HA)
+
+.PHONY: ha-packages
+ha-packages: ## Install Patroni, etcd, HAProxy and PostgreSQL from Debian, as root, for the tests of fail-over; starts nothing
+	tests/ha/packages.sh
 
 .PHONY: pgbouncer
 pgbouncer: ## Install PgBouncer from Debian, as root, for the tests that need it; without it they are skipped

@@ -29,13 +29,15 @@ from .services.last_used import LastUsed
 from .services.meter import Meter
 from .services.rate_limiter import RateLimiter
 from .store.database import Database, SqliteDatabase
+from .store.replicas import ReplicatedDatabase
 from .sweeper import Sweeper
 from .wiring import Services as Services
 from .wiring import wire as wire
 
 # What a server process does at once. SQLite runs one statement at a time: more threads for what one statement answers would
 # only hand each other the interpreter, which costs more than the answer. What lists is not to hold that up, nor what changes
-# something and waits for the disk.
+# something and waits for the disk. Beside a replica, changes have as many threads more: they wait for a primary that is away,
+# and what the replica answers must not wait behind them.
 _SQLITE_QUICK, _SQLITE_OTHERS, _THREADS = 1, 4, 8
 # Calls beyond this many are refused with RESOURCE_EXHAUSTED instead of queueing without end; beyond the second bound, gRPC
 # does so itself, without a reason.
@@ -157,7 +159,10 @@ class Server:
 
 def _workers(database: Database, policies: Mapping[str, MethodPolicy]) -> tuple[Workers, Mapping[str, Workers]]:
     """The workers, and those that some methods have apart."""
-    if not isinstance(database, SqliteDatabase):
-        return Workers(_THREADS, _MOST), {}
-    others = Workers(_SQLITE_OTHERS, _MOST)
-    return Workers(_SQLITE_QUICK, _MOST), {path: others for path, known in policies.items() if not known.is_quick}
+    if isinstance(database, SqliteDatabase):
+        others = Workers(_SQLITE_OTHERS, _MOST)
+        return Workers(_SQLITE_QUICK, _MOST), {path: others for path, known in policies.items() if not known.is_quick}
+    if isinstance(database, ReplicatedDatabase):
+        others = Workers(_THREADS, _MOST)
+        return Workers(_THREADS, _MOST), {path: others for path, known in policies.items() if known.is_change}
+    return Workers(_THREADS, _MOST), {}

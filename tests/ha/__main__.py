@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,12 +21,18 @@ from support.engines import ENGINES, Engines
 from support.power import fail_often
 from support.world import World
 
+from .patroni import MISSING
 from .pressure import black_hole, crowd
 
 _REPORT = Path(__file__).parent / "report.md"
 # Calls after the healing that count.
 _WELL = 8
-_KILLS, _FAILURES, _CHANGES = 40, 1000, 1000
+_KILLS, _FAILURES, _CHANGES, _ROUNDS = 40, 1000, 1000, 3
+_TITLE = """# Under faults
+
+Written by `make test-ha`: each part by its last run, of all or of some (`make test-ha HA="power failover"`)."""
+# A network, processes and files of its own, which end with it; and it does end.
+_ALONE = ("timeout", "--signal=KILL", "5400", "unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
 class Row(NamedTuple):
@@ -100,40 +109,60 @@ def pressure(engines: Engines) -> Iterator[Row]:
     yield Row("400 clients over 20 connections, 5 calls each, all at once", seen, set(full.codes) <= {"OK", "OVERLOADED"})
 
 
-_PARTS: tuple[Callable[[Engines], Iterator[Row]], ...] = (power, chaos, pressure, kills)
+def failover(engines: Engines) -> Iterator[Row]:
+    """The primary goes away in every way, and Patroni replaces it."""
+    if MISSING:
+        seen = f"not run: {', '.join(MISSING)} missing; `make ha-packages`, as root"
+        yield Row("primary killed, frozen, cut off, switched over", seen, holds=os.environ.get("CI") != "true")
+        return
+    with tempfile.TemporaryDirectory(prefix="tenantry-failover-") as folder:
+        command = [*_ALONE, sys.executable, "-m", "ha.failover", folder, str(_ROUNDS)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            try:
+                yield from (Row(*json.loads(line)) for line in process.stdout)
+            finally:
+                process.kill()
+    if process.returncode:
+        yield Row("all of them", f"it ended with status {process.returncode}", holds=False)
+
+
+_PARTS: tuple[Callable[[Engines], Iterator[Row]], ...] = (power, chaos, pressure, kills, failover)
 
 
 def main() -> int:
     """Runs every part, or those that are named."""
-    engines, begin = Engines(), time.monotonic()
-    rows: list[Row] = []
+    engines, broken = Engines(), 0
     try:
         for part in _PARTS:
             if sys.argv[1:] and part.__name__ not in sys.argv[1:]:
                 continue
+            rows, begin = [], time.monotonic()
             for row in part(engines):
                 sys.stdout.write(f"{'holds ' if row.holds else 'BROKEN'}  {row.done}: {row.seen}\n")
                 sys.stdout.flush()
                 rows.append(row)
-                if not sys.argv[1:]:
-                    _write(rows, time.monotonic() - begin)
+                broken += not row.holds
+            _write(part.__name__, [*_section(part, rows, time.monotonic() - begin)])
     finally:
         engines.close()
-    return 0 if all(row.holds for row in rows) else 1
+    return 1 if broken else 0
 
 
-def _write(rows: list[Row], seconds: float) -> None:
-    lines = [
-        "# Under faults",
-        "",
-        f"Written by `make test-ha` on {datetime.now(UTC):%Y-%m-%d}, after {seconds:.0f} seconds.",
-        "",
-        "| what was done | what was seen | as promised |",
-        "|---|---|---|",
-        *(f"| {row.done} | {row.seen} | {'yes' if row.holds else 'NO'} |" for row in rows),
-        "",
-    ]
-    _REPORT.write_text("\n".join(lines))
+def _section(part: Callable[[Engines], Iterator[Row]], rows: list[Row], seconds: float) -> Iterator[str]:
+    yield f"{part.__name__}\n"
+    yield f"{part.__doc__} {datetime.now(UTC):%Y-%m-%d}, in {seconds:.0f} seconds.\n"
+    yield "| what was done | what was seen | as promised |"
+    yield "|---|---|---|"
+    yield from (f"| {row.done} | {row.seen} | {'yes' if row.holds else 'NO'} |" for row in rows)
+
+
+def _write(name: str, lines: list[str]) -> None:
+    """Puts a part's section in the place of what its run before left."""
+    _, *sections = _REPORT.read_text().split("\n## ")
+    known = {section.partition("\n")[0]: section.strip("\n") for section in sections} | {name: "\n".join(lines)}
+    ordered = [known[part.__name__] for part in _PARTS if part.__name__ in known]
+    _REPORT.write_text("\n\n## ".join([_TITLE, *ordered]) + "\n")
 
 
 if __name__ == "__main__":

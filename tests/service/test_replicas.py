@@ -13,10 +13,11 @@ from support import raw
 from support.cluster import Cluster
 from support.deployment import Deployment, deploy
 from support.gateway import eventually
-from support.interleave import outcome
+from support.interleave import Background, outcome
 from support.rpc import Refused, request_of
 from support.world import MEMBER, OWNER, World
 
+from tenantry_server import bootstrap
 from tenantry_server.rpc.source import AT_LEAST, READ_FROM
 from tenantry_server.store.replicas import open_replicated
 
@@ -163,3 +164,42 @@ def test_without_a_replica_reads_would_stop(cluster: Cluster) -> None:
             cluster.primary.start()
         site.world.deployment.database.drop_connection()  # the test's own
         assert raw.count(site.world.deployment.database, "organizations", id=site.organization.id) == 1
+
+
+@contextmanager
+def changes_that_wait(site: Site) -> Iterator[list[Background]]:
+    """More of them than the server has threads, while the primary answers nothing."""
+    update, server = "OrganizationService.UpdateOrganization", site.world.deployment.server
+    request = request_of(update, **site.here, name="Apex", request_id="once")
+    with site.cluster.primary.frozen():
+        waiting = [Background(lambda: site.owner.rpc.send(update, request, timeout=60)) for _ in range(2 * bootstrap._THREADS)]
+        eventually(lambda: server.overload.calls >= len(waiting), "they all wait")
+        yield waiting
+    assert len({str(each.result()) for each in waiting}) == 1
+
+
+def test_changes_that_wait_for_the_primary_keep_no_check_waiting(cluster: Cluster) -> None:
+    with serving(cluster) as site, changes_that_wait(site) as waiting:
+        for at_least in (0, 1):
+            answer, from_replica = site.ask(CHECK, permission="member:delete", at_least_revision=at_least)
+            assert (allowed(answer), from_replica) == (True, True)
+        assert not any(each.done for each in waiting)
+
+
+def test_on_the_threads_of_changes_checks_would_wait_with_them(cluster: Cluster) -> None:
+    with serving(cluster) as site:
+        site.world.deployment.server.overload._apart = {}
+        with changes_that_wait(site) as waiting:
+            check = request_of(CHECK, **site.here, permission="member:delete", at_least_revision=1)
+            refusal = outcome(lambda: site.member.rpc.send(CHECK, check, timeout=3))
+            assert isinstance(refusal, Refused)
+            assert refusal.code is Code.DEADLINE_EXCEEDED
+            assert not any(each.done for each in waiting)
+
+
+def test_a_replica_that_answers_nothing_holds_nobody_up(cluster: Cluster) -> None:
+    with serving(cluster) as site:
+        assert site.ask(CHECK, permission="member:delete", at_least_revision=1)[1]
+        with cluster.replica.frozen():
+            answer, from_replica = site.ask(CHECK, permission="member:delete", at_least_revision=1)
+            assert (allowed(answer), from_replica) == (True, False)

@@ -7,7 +7,8 @@ as of its own revision, and trailing metadata says so.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -24,8 +25,8 @@ from .requests import metadata_of
 
 # Metadata: how new the data must be, and that it came from the replica.
 AT_LEAST, READ_FROM = "x-tenantry-at-least-revision", "x-tenantry-read-from"
-# How long the primary may take while a replica stands by, in seconds.
-_PATIENCE = 1.0
+# How long one of the two may take while the other stands by, in seconds: nobody waits for a second on one that is away.
+_PATIENCE = 0.5
 
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 
@@ -58,18 +59,25 @@ def _read(database: ReplicatedDatabase, behaviour: Behaviour, request: Any, cont
             return answer
     if not database.ask_primary():
         return _stand_in(database, behaviour, request, context)
+    try:
+        with _patience(call):
+            answer = behaviour(request, context)
+    except DatabaseUnavailable:
+        database.note_primary(away=True)
+        return _stand_in(database, behaviour, request, context)
+    database.note_primary(away=False)
+    return answer
+
+
+@contextmanager
+def _patience(call: Call) -> Iterator[None]:
+    """While entered, the call has little time, so that there is some left to ask elsewhere."""
     deadline = call.deadline
     call.deadline = min(deadline, time.monotonic() + _PATIENCE)
     try:
-        answer = behaviour(request, context)
-    except DatabaseUnavailable:
-        database.note_primary(away=True)
-        call.deadline = deadline
-        return _stand_in(database, behaviour, request, context)
+        yield
     finally:
         call.deadline = deadline
-    database.note_primary(away=False)
-    return answer
 
 
 def _at_least(request: Any, context: grpc.ServicerContext) -> int:
@@ -84,7 +92,7 @@ def _fresh(
     """The replica's answer, if it is new enough; None when that, or anything else, is not so: then the primary decides."""
     call = calls.current.get()
     try:
-        with database.reading_from_replica():
+        with _patience(call), database.reading_from_replica():
             answer = behaviour(request, context)
     except Exception:  # noqa: BLE001  whatever it is, the primary knows better
         return None
