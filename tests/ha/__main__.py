@@ -32,7 +32,7 @@ _TITLE = """# Under faults
 
 Written by `make test-ha`: each part by its last run, of all or of some (`make test-ha HA="power failover"`)."""
 # A network, processes and files of its own, which end with it; and it does end.
-_ALONE = ("timeout", "--signal=KILL", "5400", "unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
+_ALONE = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "timeout", "--signal=KILL", "5400")
 
 
 class Row(NamedTuple):
@@ -121,6 +121,7 @@ def failover(engines: Engines) -> Iterator[Row]:
             assert process.stdout is not None
             try:
                 yield from (Row(*json.loads(line)) for line in process.stdout)
+                process.wait()
             finally:
                 process.kill()
     if process.returncode:

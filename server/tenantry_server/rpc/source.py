@@ -25,8 +25,9 @@ from .requests import metadata_of
 
 # Metadata: how new the data must be, and that it came from the replica.
 AT_LEAST, READ_FROM = "x-tenantry-at-least-revision", "x-tenantry-read-from"
-# How long one of the two may take while the other stands by, in seconds: nobody waits for a second on one that is away.
-_PATIENCE = 0.5
+# How long either may take while the other stands by, in seconds, so that nobody waits for a second on one that is away. The
+# primary's answer is always the right one, so the replica is given up sooner.
+_PRIMARY_PATIENCE, _REPLICA_PATIENCE = 0.5, 0.25
 
 Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 
@@ -60,7 +61,7 @@ def _read(database: ReplicatedDatabase, behaviour: Behaviour, request: Any, cont
     if not database.ask_primary():
         return _stand_in(database, behaviour, request, context)
     try:
-        with _patience(call):
+        with _patience(call, _PRIMARY_PATIENCE):
             answer = behaviour(request, context)
     except DatabaseUnavailable:
         database.note_primary(away=True)
@@ -70,10 +71,10 @@ def _read(database: ReplicatedDatabase, behaviour: Behaviour, request: Any, cont
 
 
 @contextmanager
-def _patience(call: Call) -> Iterator[None]:
+def _patience(call: Call, seconds: float) -> Iterator[None]:
     """While entered, the call has little time, so that there is some left to ask elsewhere."""
     deadline = call.deadline
-    call.deadline = min(deadline, time.monotonic() + _PATIENCE)
+    call.deadline = min(deadline, time.monotonic() + seconds)
     try:
         yield
     finally:
@@ -92,7 +93,7 @@ def _fresh(
     """The replica's answer, if it is new enough; None when that, or anything else, is not so: then the primary decides."""
     call = calls.current.get()
     try:
-        with _patience(call), database.reading_from_replica():
+        with _patience(call, _REPLICA_PATIENCE), database.reading_from_replica():
             answer = behaviour(request, context)
     except Exception:  # noqa: BLE001  whatever it is, the primary knows better
         return None
