@@ -1,4 +1,4 @@
-"""The SQL that is used is what SQLite, PostgreSQL, Citus, CockroachDB and YugabyteDB have in common, by their documentation.
+"""The SQL that is used is what SQLite, PostgreSQL, Citus, CockroachDB and YugabyteDB should have in common.
 
 A word that is not listed here fails, so whoever needs another one finds out first whether all five have it. Only SQLite and
 PostgreSQL are ever run.
