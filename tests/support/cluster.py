@@ -76,10 +76,11 @@ class Node:
     def kill(self) -> None:
         """All of it, at once."""
         if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            for child in _children(self._process.pid):
-                os.kill(child, signal.SIGKILL)
-            self._process.wait()
+            if not self.ended:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                for child in _children(self._process.pid):
+                    os.kill(child, signal.SIGKILL)
+                self._process.wait()
             self._process = None
 
     @contextmanager
@@ -105,7 +106,8 @@ class Node:
 
     def _answers(self) -> bool:
         assert self._process is not None
-        assert self._process.poll() is None, (self.folder / "log").read_text()
+        code = self._process.poll()
+        assert code is None, f"ended with {code}: {(self.folder / 'log').read_text()}"
         try:
             self.execute("SELECT 1")
         except psycopg.OperationalError:
