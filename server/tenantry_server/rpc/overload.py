@@ -2,8 +2,7 @@
 
 gRPC hands every call to the queue of a thread pool. The queue is bounded here: a call that would wait longer than it is worth
 is refused, like any other refusal, by a thread that does nothing else. Questions about the server's health are answered there
-too, so a busy server does not look like a dead one. Some methods
-have workers apart, so that others need not wait behind them.
+too, so a busy server does not look like a dead one. Some methods have workers apart, so that others need not wait behind them.
 """
 
 import threading

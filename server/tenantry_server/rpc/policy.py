@@ -112,7 +112,7 @@ def _declared(method: MethodDescriptor, catalog: Catalog, pool: DescriptorPool) 
         raise PolicyError(f"{core.full_name} declares a class of rate limit that this version does not know")
     rate_class = _RATE_CLASSES[access.rate_limit_class]
     counts = (rate_class, not access.unmetered, not access.unlimited)
-    return MethodPolicy(_path(method), core.full_name, requirement, is_change, header, *counts, is_quick)
+    return MethodPolicy(_path(method), core.full_name, requirement, is_change, header, *counts, is_quick=is_quick)
 
 
 def _requirement(core: MethodDescriptor, catalog: Catalog) -> Requirement:
