@@ -1,6 +1,5 @@
 """When tokens were last used: noted in memory, and written by a thread of its own, never on a caller's path."""
 
-import time
 from datetime import datetime, timedelta
 
 from ..store.database import Database
@@ -37,7 +36,6 @@ class LastUsed(Periodic):
             try:
                 self._write(batch)
             except Exception:  # noqa: BLE001  whatever it is, it may be over when the next period ends
-                self._database.drop_connection()
                 for token_id, at in uses[first:]:
                     self._noted.setdefault(token_id, at)
                 return
@@ -49,9 +47,7 @@ class LastUsed(Periodic):
     def _write(self, uses: list[tuple[str, datetime]]) -> None:
         """One transaction, tokens in the order of their ids, so that processes do not wait for each other in a circle."""
         database = self._database
-        with database.writing(time.monotonic() + _PATIENCE):
-            database.begin()
+        with database.writing_once(_PATIENCE):
             for token_id, at in uses:
                 values = {"now": milliseconds(at), "minute_ago": milliseconds(at - _MINUTE)}
                 database.run(statements.USED, api_token_id=token_id, **values)
-            database.commit()

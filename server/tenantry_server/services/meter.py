@@ -61,7 +61,6 @@ class Meter(Periodic):
                 try:
                     self._note(self._write(keys[first : first + _BATCH]))
                 except Exception:  # noqa: BLE001  whatever it is, it may be over when the next period ends
-                    self._database.drop_connection()
                     break
             with self._lock:
                 self._counted.update(self._under_way)
@@ -93,13 +92,11 @@ class Meter(Periodic):
     def _write(self, keys: list[Key]) -> dict[Key, int]:
         """One transaction, in the order of the keys, so that processes do not wait for each other in a circle."""
         database, written = self._database, {}
-        with database.writing(time.monotonic() + _PATIENCE):
-            database.begin()
+        with database.writing_once(_PATIENCE):
             for key in keys:
                 slots = {"organization_id": key[0], "month": _month(key), "metric": API_CALLS}
                 amount = database.row(statements.ADD, amount=self._under_way[key], **slots)
                 written[key] = amount or 0  # of an organization that is gone, nothing is
-            database.commit()
         return written
 
 

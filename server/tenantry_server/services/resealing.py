@@ -1,7 +1,6 @@
 """Encrypting every stored secret with the key that encrypts now, so that the keys before it can be thrown away."""
 
 import json
-import time
 from collections.abc import Iterator
 
 from ..store.change import Store
@@ -45,8 +44,7 @@ def _keep(store: Store, before: Configured, after: Configured) -> bool:
     ):
         return False
     database = store.database
-    with database.writing(time.monotonic() + _PATIENCE):
-        database.begin()
+    with database.writing_once(_PATIENCE):
         slots = {"before_experimental_config": before.experimental_config, "before_otel_config": before.otel_config}
         kept = database.run(
             statements.RESEAL,
@@ -55,5 +53,4 @@ def _keep(store: Store, before: Configured, after: Configured) -> bool:
             otel_config=after.otel_config,
             **slots,
         )
-        database.commit()
     return kept == 1

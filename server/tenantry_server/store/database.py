@@ -100,6 +100,18 @@ class Database(peewee.Database):
         """Held by the one process that changes the schema."""
         raise NotImplementedError
 
+    @contextmanager
+    def writing_once(self, patience: float) -> Iterator[None]:
+        """One try of something that is no change of an organization, within so many seconds. An error ends the connection."""
+        with self.writing(time.monotonic() + patience):
+            try:
+                self.begin()
+                yield
+                self.commit()
+            except BaseException:
+                self.drop_connection()
+                raise
+
     def rows(self, statement: Statement[T], **values: Any) -> list[T]:
         """All rows of a statement. Outside a transaction, a connection that died since it was last used is replaced."""
         text, parameters = statement.sql(self, values)
