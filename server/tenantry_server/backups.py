@@ -11,7 +11,8 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from .store.database import Database, SqliteDatabase
+from .store.database import Database
+from .store.sqlite import SqliteDatabase
 
 _LONGEST_MESSAGE = 300
 

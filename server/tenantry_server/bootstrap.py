@@ -28,8 +28,9 @@ from .services.credentials import Credentials
 from .services.last_used import LastUsed
 from .services.meter import Meter
 from .services.rate_limiter import RateLimiter
-from .store.database import Database, SqliteDatabase
+from .store.database import Database
 from .store.replicas import ReplicatedDatabase
+from .store.sqlite import SqliteDatabase
 from .sweeper import Sweeper
 from .wiring import Services as Services
 from .wiring import wire as wire

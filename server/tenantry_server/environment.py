@@ -8,7 +8,8 @@ import click
 from . import config
 from .bootstrap import Services, wire
 from .config import ConfigError, Settings, load_catalog, load_regions
-from .store.database import Database, open_database
+from .store.database import Database
+from .store.urls import open_database
 
 
 @dataclass(frozen=True)

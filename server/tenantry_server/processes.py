@@ -29,8 +29,9 @@ from .domain.rates import Rates
 from .gateway import Gateway
 from .oidc.verifier import Verifier
 from .services.counters import SharedCounter
-from .store.database import Database, open_database
+from .store.database import Database
 from .store.replicas import open_replicated
+from .store.urls import open_database
 from .tls import TlsError, Transport, Upstream, open_channel
 
 log = structlog.get_logger("tenantry.processes")

@@ -14,8 +14,8 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg
 
-from tenantry_server.store.database import open_database
 from tenantry_server.store.queries import access
+from tenantry_server.store.urls import open_database
 
 from . import meters
 from .data import Size, organization_id, secret

@@ -19,8 +19,8 @@ import psycopg
 from support.postgres import start
 
 import tenantry_server.store
-from tenantry_server.store.database import open_database
 from tenantry_server.store.schema import migrate
+from tenantry_server.store.urls import open_database
 
 from . import data
 from .data import LARGE, TABLES, Row, Size

@@ -12,8 +12,8 @@ from support.deployment import CATALOG, LIMITS, REGIONS
 from support.desk import NOW, Desk, Somebody
 
 from tenantry_server import bootstrap, logs
-from tenantry_server.store.database import open_database
 from tenantry_server.store.schema import migrate
+from tenantry_server.store.urls import open_database
 
 
 @pytest.fixture

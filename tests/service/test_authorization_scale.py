@@ -91,12 +91,12 @@ def test_a_subject_that_is_asked_about_one_by_one_would_be_seen(
     engine: str, throngs: Callable[[str], Throng], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = throngs(engine)
-    original = Authorization.standings
+    original = Authorization.found
 
     def one_by_one(self: Authorization, pairs: list[Pair]) -> Any:
         return {pair: original(self, [pair])[pair] for pair in pairs}
 
-    monkeypatch.setattr(Authorization, "standings", one_by_one)
+    monkeypatch.setattr(Authorization, "found", one_by_one)
     items = [{"organization_id": numbered("7T", 1 + n), "permission": PAY} for n in range(10)]
     assert _told(made, made.joiner.rpc, BATCH, items=items) > 10
 

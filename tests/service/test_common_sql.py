@@ -12,8 +12,9 @@ import pytest
 from support.engines import Engines
 from support.sql import Heard, statements, text
 
-from tenantry_server.store.database import Database, open_database
+from tenantry_server.store.database import Database
 from tenantry_server.store.schema import migrate
+from tenantry_server.store.urls import open_database
 
 ENGINES = {"sqlite": "sqlite:///unused", "postgresql": "postgresql://unused/unused"}
 
@@ -47,7 +48,7 @@ COMMON_OF_SCHEMA = COMMON | frozenset(
 )
 OPERATORS_OF_SCHEMA = OPERATORS | {"<>", "*"}
 # How each is migrated while others serve. Elsewhere it may have to be told in other words, by `store/expanding.py` and
-# `store/database.py` alone.
+# `store/postgresql.py` alone.
 OWN_OF_SCHEMA = {
     "sqlite": {"PRAGMA": "references are not looked at while a table is made anew"},
     "postgresql": {

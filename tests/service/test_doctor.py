@@ -13,8 +13,8 @@ from support.engines import Engines
 from support.hospital import Hospital
 from support.world import World
 
-from tenantry_server.store.database import open_database
 from tenantry_server.store.invariants import INVARIANTS, breaches
+from tenantry_server.store.urls import open_database
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from support.world import Person, World
 from tenantry_server.domain import ids, tokens
 from tenantry_server.domain.tokens import TokenKind
 from tenantry_server.store import schema
-from tenantry_server.store.database import open_database
 from tenantry_server.store.invariants import breaches
+from tenantry_server.store.urls import open_database
 
 AT = 1_700_000_000_000
 

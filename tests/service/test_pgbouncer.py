@@ -18,8 +18,8 @@ from support.interleave import at_once, refused
 from support.rpc import Refused
 from support.world import World
 
-from tenantry_server.store.database import open_database
 from tenantry_server.store.schema import migrate
+from tenantry_server.store.urls import open_database
 
 pytestmark = pytest.mark.skipif(not pgbouncer.INSTALLED, reason="PgBouncer is not installed: make pgbouncer")
 

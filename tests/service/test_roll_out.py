@@ -22,8 +22,8 @@ from support.sql import Heard
 from support.world import World
 
 from tenantry_server.store import expanding, schema
-from tenantry_server.store.database import open_database
 from tenantry_server.store.schema import migrate, plan
+from tenantry_server.store.urls import open_database
 
 pytest_plugins = ("support.only",)
 

@@ -17,9 +17,9 @@ from support.engines import Engines
 
 from tenantry_server import bootstrap
 from tenantry_server.store import schema
-from tenantry_server.store.database import open_database
 from tenantry_server.store.models import TABLES
 from tenantry_server.store.schema import SchemaError, migrate
+from tenantry_server.store.urls import open_database
 
 _NAMES = sorted(model._meta.table_name for model in TABLES)
 _HISTORY = "schema_migration"

@@ -17,8 +17,8 @@ from support.world import World
 from tenantry_server.domain.call import Call
 from tenantry_server.domain.membership import Member
 from tenantry_server.services.members import Members
-from tenantry_server.store.database import open_database
 from tenantry_server.store.queries import members
+from tenantry_server.store.urls import open_database
 
 FEW, MANY = 2, 25
 

@@ -16,7 +16,7 @@ from support.stage import Stage, events_of, outcome, state_for
 from support.world import World
 
 from tenantry_server.domain import call as calls
-from tenantry_server.store import database as databases
+from tenantry_server.store import sqlite
 from tenantry_server.store.change import Change
 from tenantry_server.store.queries import organizations
 from tenantry_server.store.transactions import change
@@ -115,7 +115,7 @@ def test_a_change_whose_audit_event_cannot_be_written_does_not_happen(deploy_own
 def test_a_full_disk_refuses_changes_and_keeps_what_there_is(
     on_sqlite: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(databases._SQLITE_PRAGMAS, "max_page_count", 150)
+    monkeypatch.setitem(sqlite._PRAGMAS, "max_page_count", 150)
     world = on_sqlite()
     owner = world.person("owner")
     acme = world.organization(owner)

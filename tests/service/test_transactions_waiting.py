@@ -24,7 +24,7 @@ from support.world import World
 
 from tenantry_server.domain import call as calls
 from tenantry_server.domain.errors import Conflict, DeadlineExceeded
-from tenantry_server.store import database as databases
+from tenantry_server.store import sqlite
 from tenantry_server.store.queries import audit
 
 pytest_plugins = ("support.only",)
@@ -77,7 +77,7 @@ def _wait_until_blocked(world: World) -> None:
 
 
 def test_a_busy_file_costs_another_try(on_sqlite: Callable[..., World], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(databases._SQLITE_PRAGMAS, "busy_timeout", 5)
+    monkeypatch.setitem(sqlite._PRAGMAS, "busy_timeout", 5)
     world = on_sqlite()
     acme = world.organization(world.person("owner"))
     with raw.connect(world.deployment.url) as other, Tries(world.deployment.database) as tries:

@@ -19,9 +19,9 @@ from support.wire import Wire
 from support.world import Person, World
 
 from tenantry_server.domain import call as calls
-from tenantry_server.store import database as databases
-from tenantry_server.store import guard
-from tenantry_server.store.database import PostgresDatabase
+from tenantry_server.store import guard, postgresql
+from tenantry_server.store.database import DatabaseFailure
+from tenantry_server.store.postgresql import PostgresDatabase
 from tenantry_server.store.queries import organizations
 from tenantry_server.store.transactions import change
 
@@ -125,7 +125,7 @@ def test_a_call_ends_a_connection_that_cannot_be_made(site: Site) -> None:
 
     def connect() -> float:
         begin = time.monotonic()
-        with pytest.raises(databases.DatabaseFailure), database.serving(begin + _SHORT):
+        with pytest.raises(DatabaseFailure), database.serving(begin + _SHORT):
             database.rows(organizations.IDS_OF_USER, user_id="")
         return time.monotonic() - begin
 
@@ -151,7 +151,7 @@ def test_without_looking_it_would_cost_another_try(
 ) -> None:
     world = on_postgresql()
     acme = world.organization(world.person("owner"))
-    monkeypatch.setattr(databases, "is_dead", lambda connection: False)
+    monkeypatch.setattr(postgresql, "is_dead", lambda connection: False)
     call = calls.operator("test")
     call.organization_id = acme.id
 

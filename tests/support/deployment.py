@@ -19,8 +19,9 @@ from tenantry_server.domain.regions import FirstRegion
 from tenantry_server.services import last_used, meter
 from tenantry_server.services.secret_keys import SecretKeys
 from tenantry_server.services.service import Limits
-from tenantry_server.store.database import Database, open_database
+from tenantry_server.store.database import Database
 from tenantry_server.store.schema import migrate
+from tenantry_server.store.urls import open_database
 
 from .clock import MovableClock
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 
 from tenantry_server import bootstrap, logs
-from tenantry_server.store.database import open_database
+from tenantry_server.store.urls import open_database
 
 from .deployment import CATALOG, LIMITS
 

@@ -17,9 +17,9 @@ from typing import Any
 
 import apsw
 
-from tenantry_server.store import database as databases
-from tenantry_server.store.database import open_database
+from tenantry_server.store import sqlite
 from tenantry_server.store.schema import migrate
+from tenantry_server.store.urls import open_database
 
 _SECTOR = 512
 _MOST = 40
@@ -158,7 +158,7 @@ def fail_often(times: int, seed: int, **other: Any) -> Losses:
     are settings to change.
     """
     schema = _schema()
-    pragmas: Mapping[str, Any] = databases._SQLITE_PRAGMAS | other
+    pragmas: Mapping[str, Any] = sqlite._PRAGMAS | other
     losses = Losses()
     for number in range(times):
         _fail(losses, random.Random(seed * 1_000_000 + number), schema, pragmas)

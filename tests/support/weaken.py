@@ -14,8 +14,9 @@ from tenantry_server.domain import call as calls
 from tenantry_server.domain.organizations import Organization
 from tenantry_server.services import quotas, regions
 from tenantry_server.store import standings, transactions
-from tenantry_server.store.database import Database, PostgresDatabase
+from tenantry_server.store.database import Database
 from tenantry_server.store.people import User
+from tenantry_server.store.postgresql import PostgresDatabase
 from tenantry_server.store.queries import organizations, users
 from tenantry_server.store.queries import regions as region_statements
 from tenantry_server.store.statements import Slot, Statement, changing

@@ -9,7 +9,7 @@ from tenantry_server import bootstrap
 from tenantry_server.domain import call as calls
 from tenantry_server.domain.errors import Conflict
 from tenantry_server.services.service import Limits
-from tenantry_server.store.database import open_database
+from tenantry_server.store.urls import open_database
 
 from .deployment import CATALOG
 

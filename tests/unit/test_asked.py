@@ -10,8 +10,9 @@ import peewee
 import pytest
 from support.colliding import COLLIDING, PAIRS
 
-from tenantry_server.store.database import Database, open_database
+from tenantry_server.store.database import Database
 from tenantry_server.store.statements import PerEngine, Slot, Statement
+from tenantry_server.store.urls import open_database
 
 SQLITE, POSTGRESQL = open_database("sqlite:///unused"), open_database("postgresql://nobody@nowhere/nothing")
 

@@ -27,7 +27,7 @@ from tenantry_server.rpc.authentication import Authentication
 from tenantry_server.rpc.interceptors import Errors, RequestContext
 from tenantry_server.services.credentials import Credentials
 from tenantry_server.store.change import Store
-from tenantry_server.store.database import SqliteDatabase
+from tenantry_server.store.sqlite import SqliteDatabase
 
 Metadata = Sequence[tuple[str, str]]
 HEADER = "x-organization-id"

@@ -16,7 +16,6 @@ from tenantry_server.domain.authorization import (
     decide,
     ensure_reached,
     held,
-    sight_of_access,
     sight_of_standing,
     view,
 )
@@ -166,7 +165,6 @@ def test_a_caller_without_the_right_to_read_members_is_refused_only_about_others
 
 
 def test_a_sight_is_there_for_whom_the_organization_is_within_reach() -> None:
-    assert sight_of_access(None) is None
     for standing in standings():
         sight, who = sight_of_standing(CATALOG, standing), standing.principal
         is_good = who is not None and not (standing.token_expired or standing.secret_expired or standing.excluded)

@@ -40,7 +40,7 @@ from tenantry_server.services.counters import MemoryCounter
 from tenantry_server.services.meter import Meter
 from tenantry_server.services.rate_limiter import RateLimiter
 from tenantry_server.store.change import Store
-from tenantry_server.store.database import SqliteDatabase
+from tenantry_server.store.sqlite import SqliteDatabase
 
 STREAMS = ["UnaryStream", "StreamStream"]
 GOOD_ID = "request-0123456789"
@@ -279,10 +279,10 @@ def test_a_lost_connection_is_told_from_a_mistake(store: Store, error: Exception
     assert (no.code, no.reason) == (code, reason)
 
 
-def test_every_broken_rule_is_named_at_once() -> None:
+def test_every_broken_rule_is_named_at_once(store: Store) -> None:
     request = role_service_pb2.CreateRoleRequest(organization_id="x", name=" ", permissions=["role:read", "A B"])
     decode = role_service_pb2.CreateRoleRequest.FromString
-    with serving([*links(), Validation()], decode, **behaviour("UnaryUnary", lambda: "done")) as channel:
+    with serving([*links(), Validation(store)], decode, **behaviour("UnaryUnary", lambda: "done")) as channel:
         no = refusal(channel, "UnaryUnary", request.SerializeToString())
     assert no.seen == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", {"fields": "organization_id,name,permissions[1]"})
     assert no.violations == {

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any
 
 from . import clock
@@ -17,6 +18,8 @@ Changes = dict[str, tuple[Any, Any]]
 _BOOKKEEPING = frozenset(
     "id organization_id revision create_time update_time organization_name granter_user_id granter_token_id".split()
 )
+# What stands for itself; an enumeration's value is of another type.
+_PLAIN = frozenset({str, int, bool, float})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +45,24 @@ def changes(before: Any, after: Any) -> Changes:
     What a record keeps out of its `repr` is a secret, and is kept out of here too.
     """
     some = after if after is not None else before
+    kind: Any = type(some)
     result: Changes = {}
-    for field in fields(some):
-        if field.name in _BOOKKEEPING or not field.repr:
-            continue
-        old, new = (getattr(record, field.name, None) for record in (before, after))
+    for name in _told(kind):
+        old, new = getattr(before, name, None), getattr(after, name, None)
         if old != new:
-            result[field.name] = (_plain(old), _plain(new))
+            result[name] = (_plain(old), _plain(new))
     return result
 
 
+@cache
+def _told(record: Any) -> tuple[str, ...]:
+    """The names of the fields whose changes are told."""
+    return tuple(field.name for field in fields(record) if field.repr and field.name not in _BOOKKEEPING)
+
+
 def _plain(value: Any) -> Any:
+    if value is None or type(value) in _PLAIN:
+        return value
     if isinstance(value, Role):
         return value.id
     if isinstance(value, StrEnum):

@@ -18,6 +18,9 @@ READ_MEMBERS = "member:read"
 READ_ROLES = "role:read"
 
 
+NOTHING: frozenset[str] = frozenset()
+
+
 class SubjectKind(StrEnum):
     """By what a subject is looked up."""
 
@@ -105,8 +108,7 @@ class Standing:
 
 def held(catalog: Catalog, standing: Standing) -> frozenset[str]:
     """Every permission that the subject holds."""
-    sight = sight_of_standing(catalog, standing)
-    return sight.permissions if sight is not None and sight.state is OrganizationState.ACTIVE else frozenset()
+    return holding_of(sight_of_standing(catalog, standing), standing.revision).permissions
 
 
 def decide(catalog: Catalog, standing: Standing, permission: str) -> Decision:
@@ -180,10 +182,21 @@ class Sight(NamedTuple):
     permissions: frozenset[str]
 
 
-def sight_of_access(access: Access | None) -> Sight | None:
+class Holding(NamedTuple):
+    """The permissions that somebody holds, as of a revision; 0 when the caller may not know of the organization."""
+
+    permissions: frozenset[str]
+    revision: int
+
+
+def holding_of(sight: Sight | None, revision: int) -> Holding:
+    """What somebody holds who sees an organization like this: nothing, while it is not active."""
+    is_active = sight is not None and sight.state is OrganizationState.ACTIVE
+    return Holding(sight.permissions if sight is not None and is_active else NOTHING, revision)
+
+
+def sight_of_access(access: Access) -> Sight:
     """The caller's, from what authentication read."""
-    if access is None:
-        return None
     return Sight(access.organization.state, access.organization.revision, access.permissions)
 
 

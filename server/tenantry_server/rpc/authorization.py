@@ -1,13 +1,10 @@
 """AuthorizationService: parse, call, render."""
 
-from collections.abc import Container
-
 import grpc
 
 from tenantry.v1 import authorization_service_pb2 as pb
 from tenantry.v1.authorization_service_pb2_grpc import AuthorizationServiceServicer
 
-from ..domain import ids
 from ..domain.call import current
 from ..domain.errors import InvalidRequest
 from ..services.authorization import Authorization, Question
@@ -15,6 +12,7 @@ from ..services.permission_lists import PermissionLists
 from ..wire import moment
 from . import convert
 from . import convert_authorization as rendering
+from .plain import is_plain
 from .validation import ensure_valid
 
 Context = grpc.ServicerContext
@@ -69,17 +67,3 @@ class AuthorizationServicer(AuthorizationServiceServicer):
             except InvalidRequest as refusal:
                 return refusal
         return question
-
-
-def is_plain(question: Question, permissions: Container[str]) -> bool:
-    """Whether it is about a user or the caller, by canonical ids, and a permission of the catalog: no rule is broken.
-
-    All others are held to the rules. Asking those costs several times what answering a question does.
-    """
-    subject, organization_id, permission, at_least_revision = question
-    return (
-        permission in permissions
-        and at_least_revision >= 0
-        and ids.is_canonical(organization_id)
-        and (subject is None or ids.is_canonical(subject.user_id))
-    )

@@ -45,6 +45,7 @@ from .admission import Admission, Limiting, Strangers
 from .authentication import Authentication, Certificates
 from .interceptor import UNDECODABLE, Guard, Handler, Interceptor
 from .overload import Refusal
+from .plain import is_plain_request
 from .policy import MethodPolicy
 from .requests import call_id, metadata_of, note_change
 from .source import Source
@@ -197,9 +198,13 @@ class Authorization(Guard):
 class Validation(Guard):
     """Holds the request to the rules of its fields."""
 
+    def __init__(self, store: Store) -> None:
+        super().__init__()
+        self._permissions = store.catalog.all
+
     def before(self, method: str, request: Any, context: grpc.ServicerContext) -> None:
         """Raises InvalidRequest."""
-        if isinstance(request, Message):
+        if isinstance(request, Message) and not is_plain_request(request, self._permissions):
             ensure_valid(request)
 
 
@@ -222,7 +227,7 @@ def chain(
         Authentication(policies, credentials, certificates),
         Admission(policies, limiting),
         Authorization(policies, store),
-        Validation(),
+        Validation(store),
     )
 
 

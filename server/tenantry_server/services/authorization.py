@@ -1,6 +1,6 @@
 """Who may do what: one question, many at once, and why. `permission_lists.py` has the lists."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
@@ -9,14 +9,16 @@ from typing import NamedTuple, Self
 from ..domain import ids
 from ..domain.authorization import (
     READ_ROLES,
+    Holding,
     Sight,
     Standing,
     SubjectKind,
     View,
     ensure_reached,
     held,
+    holding_of,
     sight_of_access,
-    sight_of_standing,
+    view,
 )
 from ..domain.call import Call
 from ..domain.errors import InvalidCredential, InvalidRequest, TenantryError
@@ -26,10 +28,10 @@ from ..domain.organizations import OrganizationState
 from ..domain.principal import Principal, PrincipalKind
 from ..domain.roles import Role
 from ..store.queries import authorization as statements
-from ..store.subjects import Pair, standings
+from ..store.subjects import Found, Pair, found, standings
 from . import history
 from .credentials import Credentials
-from .inquiries import UNSEEN, Holding, Inquiry, inquire
+from .inquiries import UNSEEN, Inquiry, inquire
 from .service import Service
 from .subjects import Named, Subject, own_key, resolve
 
@@ -78,11 +80,14 @@ class Authorization(Service):
         Who asks about themselves is answered from what authentication read, without another statement. Raises
         PermissionMissing, PrincipalKindNotAllowed, RevisionNotReached or IdentityProviderUnavailable.
         """
+        if question.subject is None and call.access is not None:
+            sight = sight_of_access(call.access)
+            return _answer(question, holding_of(sight, sight.revision))
         return _answer(question, self.holding(call, self.resolve(call.principal, question.subject)))
 
     def holding(self, call: Call, named: Named) -> Holding:
         """All that a subject holds in the call's organization, as far as the caller is told. Raises PermissionMissing."""
-        return self._inquire(call, named).holding(self.store.catalog, self._look)
+        return self._inquire(call, named).holding(lambda pair: self.found([pair])[pair].holding)
 
     def explain(self, call: Call, question: Question, *, as_of: datetime | None = None) -> Answer:
         """Answers one question, about now or about a past instant, and says why. Raises as `check` does, InvalidRequest for
@@ -90,7 +95,7 @@ class Authorization(Service):
         """
         catalog, permission = self.store.catalog, question.permission
         inquiry = self._inquire(call, self.resolve(call.principal, question.subject))
-        standing = self._look(inquiry.pair)
+        standing = self.standing(inquiry.pair)
         if inquiry.is_caller and call.principal.kind is PrincipalKind.PLATFORM:  # a certificate is found by no key
             standing = replace(standing, principal=call.principal)
         if inquiry.shown is View.UNSEEN:
@@ -112,27 +117,35 @@ class Authorization(Service):
         """
         batch = _Batch(self, call.principal)
         asked = [batch.asked(question) for question in questions]
-        batch.found = self.standings(batch.pairs([one for one in asked if isinstance(one, _Asked)]))
+        batch.found = self.found(batch.pairs([one[2] for one in asked if not isinstance(one, TenantryError)]))
         return [batch.answer(one) for one in asked]
 
     def resolve(self, principal: Principal, subject: Subject | None) -> Named:
         """By what to look a subject up. Raises PermissionMissing, PrincipalKindNotAllowed or IdentityProviderUnavailable."""
         return resolve(principal, subject, self._credentials)
 
-    def standings(self, pairs: Iterable[Pair]) -> dict[Pair, Standing]:
-        """The standing of each pair. A secret that somebody presented, and that is good, counts as used."""
+    def standing(self, pair: Pair) -> Standing:
+        """The standing of a pair, in full. A secret that somebody presented, and that is good, counts as used."""
         now = self.store.clock.now()
-        found = standings(self.database, self.store.catalog, pairs, now)
-        for pair, standing in found.items():
-            if pair.subject.kind is SubjectKind.SECRET and self._credentials and standing.good_token_id:
-                self._credentials.note_use(standing.good_token_id, now)
-        return found
+        standing = standings(self.database, self.store.catalog, [pair], now)[pair]
+        self._note_use(pair, standing.good_token_id, now)
+        return standing
 
-    def _look(self, pair: Pair) -> Standing:
-        return self.standings([pair])[pair]
+    def found(self, pairs: Iterable[Pair]) -> dict[Pair, Found]:
+        """What the standing of each pair amounts to. Good secrets count as used."""
+        now = self.store.clock.now()
+        answers = found(self.database, self.store.catalog, pairs, now)
+        for pair, answer in answers.items():
+            self._note_use(pair, answer.good_token_id, now)
+        return answers
+
+    def _note_use(self, pair: Pair, good_token_id: str, now: datetime) -> None:
+        if good_token_id and pair.subject.kind is SubjectKind.SECRET and self._credentials:
+            self._credentials.note_use(good_token_id, now)
 
     def _inquire(self, call: Call, named: Named) -> Inquiry:
-        return inquire(call.principal, named, call.organization_id, sight_of_access(call.access))
+        sight = None if call.access is None else sight_of_access(call.access)
+        return inquire(call.principal, named, Pair(named.key, call.organization_id), sight)
 
     def _past(self, call: Call, standing: Standing, as_of: datetime) -> Past:
         if as_of > self.store.clock.now():
@@ -151,12 +164,8 @@ class Authorization(Service):
         )
 
 
-class _Asked(NamedTuple):
-    """A question of which it is known whom it is about, and what is to be looked at for it."""
-
-    question: Question
-    named: Named
-    pair: Pair
+# A question of which it is known whom it is about, and what is to be looked at for it. A batch has many: a plain tuple.
+_Asked = tuple[Question, Named, Pair]
 
 
 class _Batch:
@@ -166,39 +175,41 @@ class _Batch:
 
     def __init__(self, service: Authorization, principal: Principal) -> None:
         self._service = service
-        self._catalog = service.store.catalog
         self._principal = principal
         self._own = own_key(principal)
-        self.found: Mapping[Pair, Standing] = {}
+        self.found: Mapping[Pair, Found] = {}
         self._named = cache(self._name)
         self._organization_id = cache(ids.find_or_nil)
         self._sight = cache(self._see)
-        self._holding = cache(self._hold)
+        self._view = cache(self._show)
 
     def asked(self, question: Question | TenantryError) -> _Asked | TenantryError:
         """What is to be looked at, or what naming the subject is refused with."""
         if isinstance(question, TenantryError):
             return question
-        named = self._named(question.subject)
+        subject = question.subject
+        named = self._name(subject) if subject is not None and subject.user_id else self._named(subject)
         if isinstance(named, TenantryError):
             return named
-        return _Asked(question, named, Pair(named.key, self._organization_id(question.organization_id)))
+        return question, named, Pair(named.key, self._organization_id(question.organization_id))
 
-    def pairs(self, asked: Sequence[_Asked]) -> Iterator[Pair]:
+    def pairs(self, asked: list[Pair]) -> list[Pair]:
         """What is to be looked at: the subjects and, where that tells what may be asked, the caller."""
-        yield from (one.pair for one in asked)
-        if self._principal.kind is not PrincipalKind.PLATFORM:
-            yield from (Pair(self._own, organization_id) for organization_id in {one.pair.organization_id for one in asked})
+        if self._principal.kind is PrincipalKind.PLATFORM:
+            return asked
+        return asked + [Pair(self._own, organization_id) for organization_id in {pair.organization_id for pair in asked}]
 
     def answer(self, asked: _Asked | TenantryError) -> Answer | TenantryError:
         """The answer, PermissionMissing or RevisionNotReached."""
         if isinstance(asked, TenantryError):
             return asked
-        holding = self._holding(asked.named, asked.pair)
-        if isinstance(holding, TenantryError):
-            return holding
+        question, (key, is_own), pair = asked
+        sight, shown = self._sight(pair.organization_id), self._view(pair.organization_id, is_own)
+        if isinstance(shown, TenantryError):
+            return shown
+        inquiry = Inquiry(pair, sight, shown, is_own and key == self._own)
         try:
-            return _answer(asked.question, holding)
+            return _answer(question, inquiry.holding(self._look))
         except TenantryError as refusal:
             return refusal
 
@@ -211,14 +222,16 @@ class _Batch:
     def _see(self, organization_id: str) -> Sight | None:
         if self._principal.kind is PrincipalKind.PLATFORM:
             return None
-        return sight_of_standing(self._catalog, self.found[Pair(self._own, organization_id)])
+        return self.found[Pair(self._own, organization_id)].sight
 
-    def _hold(self, named: Named, pair: Pair) -> Holding | TenantryError:
+    def _show(self, organization_id: str, is_own: bool) -> View | TenantryError:
         try:
-            inquiry = inquire(self._principal, named, pair.organization_id, self._sight(pair.organization_id))
+            return view(self._principal, self._sight(organization_id), is_own=is_own)
         except TenantryError as refusal:
             return refusal
-        return inquiry.holding(self._catalog, self.found.__getitem__)
+
+    def _look(self, pair: Pair) -> Holding:
+        return self.found[pair].holding
 
 
 def _answer(question: Question, holding: Holding) -> Answer:

@@ -82,7 +82,7 @@ class PermissionLists(Service):
         if caller.kind is not PrincipalKind.PLATFORM:
             raise PrincipalKindNotAllowed(principal_kind=caller.kind)
         pair = Pair(named.key, ids.NIL)
-        standing = self._authorization.standings([pair])[pair]
+        standing = self._authorization.standing(pair)
         return None if standing.token_expired or standing.secret_expired else standing.principal
 
     def _organizations(self, principal: Principal, permission: str, after: str, limit: int) -> list[str]:
@@ -92,7 +92,7 @@ class PermissionLists(Service):
             return []
         if bound := principal.organization_id:
             pair = Pair(SubjectKey(SubjectKind.API_TOKEN, (principal.credential_id,)), bound)
-            standing = replace(self._authorization.standings([pair])[pair], principal=principal)
+            standing = replace(self._authorization.standing(pair), principal=principal)
             return [bound] if bound > after and permission in held(catalog, standing) else []
         is_implicit = permission in catalog.implicit
         statement = statements.ACCESSIBLE_TO_MEMBERS if is_implicit else statements.ACCESSIBLE_TO_HOLDERS

@@ -30,7 +30,7 @@ def resolve(principal: Principal, subject: Subject | None, credentials: Credenti
     Raises PermissionMissing for a platform principal that may not ask about others, PrincipalKindNotAllowed for others who
     name a token or a credential that is not their own, and IdentityProviderUnavailable.
     """
-    if subject is None or _names_own_token(principal, subject):
+    if subject is None or (subject.api_token_id and _names_own_token(principal, subject.api_token_id)):
         return Named(own_key(principal), is_own=True)
     if principal.kind is PrincipalKind.PLATFORM:
         if not may_check_anybody(principal):
@@ -49,9 +49,8 @@ def own_key(principal: Principal) -> SubjectKey:
     return SubjectKey(SubjectKind.API_TOKEN, (principal.credential_id,))
 
 
-def _names_own_token(principal: Principal, subject: Subject) -> bool:
-    named = subject.api_token_id
-    return bool(named) and not principal.signed_in and ids.find(named) == principal.credential_id
+def _names_own_token(principal: Principal, named: str) -> bool:
+    return not principal.signed_in and ids.find(named) == principal.credential_id
 
 
 def _key(subject: Subject, credentials: Credentials | None) -> SubjectKey:

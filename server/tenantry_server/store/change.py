@@ -19,6 +19,9 @@ from .queries import audit
 from .statements import Statement
 from .values import milliseconds
 
+# Made once: `json.dumps` makes another encoder for every event.
+_encoder = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
@@ -128,7 +131,7 @@ class Change:
             action=action,
             target_type=target_type,
             target_id=target_id,
-            changes=json.dumps(changes, separators=(",", ":"), ensure_ascii=False),
+            changes=_encoder.encode(changes),
             call_id=self.call.call_id,
         )
         self._recorded += 1

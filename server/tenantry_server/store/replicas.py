@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from ..domain.errors import DatabaseUnavailable
-from .database import PostgresDatabase, postgresql
+from .postgresql import PostgresDatabase
 from .statements import Statement
+from .urls import postgresql
 
 T = TypeVar("T")
 

@@ -1,11 +1,11 @@
 """Standings of many subjects in many organizations: one statement for each kind of subject, however many are asked about."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..domain.authorization import Standing, SubjectKey, SubjectKind
+from ..domain.authorization import Holding, Sight, Standing, SubjectKey, SubjectKind, holding_of, sight_of_standing
 from ..domain.organizations import OrganizationState
 from ..domain.permissions import Catalog
 from ..domain.principal import Principal
@@ -24,21 +24,52 @@ class Pair(NamedTuple):
     organization_id: str
 
 
+class Found(NamedTuple):
+    """What a standing amounts to where nothing is explained: what the subject holds, what it sees as a caller, and the token
+    that it came by, if that is good.
+    """
+
+    holding: Holding
+    sight: Sight | None
+    good_token_id: str
+
+
 def standings(database: Database, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> dict[Pair, Standing]:
     """The standing of each pair, as of now; repetitions are asked about once."""
+    roles, moment = _Roles(catalog), milliseconds(now)
+    return {pair: _standing(pair.organization_id, rows, roles, moment) for pair, rows in _read(database, pairs)}
+
+
+def found(database: Database, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> dict[Pair, Found]:
+    """What the standing of each pair amounts to, as of now. It depends on no user's id, and most members of an organization
+    differ in nothing else: what the rows say is judged once.
+    """
+    roles, moment = _Roles(catalog), milliseconds(now)
+    judged: dict[Any, Found] = {}
+    result: dict[Pair, Found] = {}
+    for pair, rows in _read(database, pairs):
+        content = (pair.subject.kind, pair.organization_id, *[row[1:4] + row[5:] for row in rows])
+        known = judged.get(content)
+        if known is None:
+            standing = _standing(pair.organization_id, rows, roles, moment)
+            sight = sight_of_standing(catalog, standing)
+            known = judged[content] = Found(holding_of(sight, standing.revision), sight, standing.good_token_id)
+        result[pair] = known
+    return result
+
+
+def _read(database: Database, pairs: Iterable[Pair]) -> Iterator[tuple[Pair, list[Row]]]:
+    """The rows of each pair, by one statement for each kind of subject."""
     by_kind: defaultdict[SubjectKind, list[Pair]] = defaultdict(list)
     for pair in dict.fromkeys(pairs):
         by_kind[pair.subject.kind].append(pair)
-    roles, moment = _Roles(catalog), milliseconds(now)
-    found: dict[Pair, Standing] = {}
     for kind, asked in by_kind.items():
         slots = [(*pair.subject.parts, pair.organization_id) for pair in asked]
         rows: defaultdict[int, list[Row]] = defaultdict(list)
         for row in database.rows(statements.STANDINGS[kind], asked=slots):
             rows[row[0]].append(row)
         for number, pair in enumerate(asked, 1):
-            found[pair] = _standing(pair.organization_id, rows[number], roles, moment)
-    return found
+            yield pair, rows[number]
 
 
 class _Roles:

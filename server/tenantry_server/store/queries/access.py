@@ -1,7 +1,6 @@
 """The one statement that says who a credential stands for and what it may do in an organization.
 
-A row for each assigned role; the organization's columns come first. With an empty organization id the organization's and
-the membership's columns are null.
+A row for each assigned role; the organization's columns come last. Where no organization is asked for, there are none.
 """
 
 from collections.abc import Sequence
@@ -18,7 +17,8 @@ from ..statements import Row, Slot, Statement
 from ..values import MEMBER_ROLES, instant_or_none, principal_kind, words
 from . import organizations
 
-_WIDTH = len(organizations.COLUMNS)
+# Where the organization's columns begin.
+_ORGANIZATION = 14
 _NULL = SQL("NULL")
 
 
@@ -40,10 +40,10 @@ def standing(rows: list[Row], *, digest: str = "") -> Standing | None:
     """The rows of BY_DIGEST and its kin, read; None when there are none: the credential is unknown."""
     if not rows:
         return None
-    organization = organizations.record(rows[0][:_WIDTH]) if rows[0][0] is not None else None
-    (credential, kind, user_id, bound, permissions, expires, secret_expires) = rows[0][_WIDTH : _WIDTH + 7]
-    (excluded, email, verified, name, role, *_) = rows[0][_WIDTH + 7 :]
-    end = min((end for end in (expires, secret_expires) if end is not None), default=None)
+    first = rows[0]
+    (credential, kind, user_id, bound, permissions, expires, secret_expires) = first[:7]
+    (excluded, email, verified, name, role, role_id, _) = first[7:_ORGANIZATION]
+    end = expires if secret_expires is None or (expires is not None and expires < secret_expires) else secret_expires
     principal = Principal(
         kind=principal_kind(kind, bound),
         credential_id=credential,
@@ -56,15 +56,16 @@ def standing(rows: list[Row], *, digest: str = "") -> Standing | None:
         expire_time=instant_or_none(end),
         digest=digest,
     )
-    roles = tuple((row[-2], None if row[-1] is None else words(row[-1])) for row in rows if row[-2] is not None)
+    found = first[_ORGANIZATION:]
+    organization = organizations.record(found) if found and found[0] is not None else None
+    roles = () if role_id is None else tuple((row[12], None if row[13] is None else words(row[13])) for row in rows)
     member_role = MEMBER_ROLES[role] if role else None
     return Standing(principal, end, organization, excluded is not None, member_role, roles, name or "")
 
 
 def _credential(columns: Sequence[Any], source: Any, excluded: Any) -> Any:
-    """The columns of a credential, of its user, and of the user's standing in the organization."""
+    """The columns of a credential, of its user, of the user's standing in the organization, and of that."""
     return source.select(
-        *organizations.COLUMNS,
         *columns,
         excluded,
         User.email,
@@ -73,6 +74,7 @@ def _credential(columns: Sequence[Any], source: Any, excluded: Any) -> Any:
         Membership.role,
         MembershipRole.role_id,
         Role.permissions,
+        *organizations.COLUMNS,
     )
 
 
@@ -135,10 +137,9 @@ def _by_identity(condition: Any) -> Any:
 
 
 def _alone() -> Any:
-    """A credential and its user where no organization is named: what a row of the others says of one is null."""
-    columns = [*[_NULL] * _WIDTH, *_TOKEN, ApiTokenSecret.expire_time, _NULL, User.email, User.email_verified, User.name]
-    query = ApiTokenSecret.select(*columns, _NULL, _NULL, _NULL)
-    query = query.join(ApiToken, on=ApiToken.id == ApiTokenSecret.api_token_id)
+    """A credential and its user where no organization is asked for."""
+    columns = (*_TOKEN, ApiTokenSecret.expire_time, _NULL, User.email, User.email_verified, User.name, _NULL, _NULL, _NULL)
+    query = ApiTokenSecret.select(*columns).join(ApiToken, on=ApiToken.id == ApiTokenSecret.api_token_id)
     return query.join(User, JOIN.LEFT_OUTER, on=User.id == ApiToken.user_id).where(ApiTokenSecret.digest == Slot("digest"))
 
 

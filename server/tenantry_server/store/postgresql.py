@@ -1,0 +1,119 @@
+"""PostgreSQL through psycopg 3, each statement prepared on each connection."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import peewee
+from playhouse.postgres_ext import Psycopg3Database
+
+from .database import Database
+from .guard import Adapter, Guard, is_dead
+from .prepared import Prepared, Result
+
+_PARAMETERS: dict[str, Any] = {
+    "application_name": "tenantry",
+    "connect_timeout": 3,
+    "tcp_user_timeout": 5000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    # The driver prepares nothing: it would end what is prepared here along with its own, whenever something is rolled back.
+    "prepare_threshold": None,
+}
+
+# What a transaction may wait for a lock or a statement, beyond what its call has left, in milliseconds; and the server for
+# the next statement, so that a process that is cut off from it holds no lock for long.
+_LIMITS = {"lock_timeout": 0, "statement_timeout": 0, "idle_in_transaction_session_timeout": 5000}
+
+# The number that processes on PostgreSQL agree on.
+_MIGRATION_LOCK = 7_361_746_238
+_MIGRATION_PAUSE, _MIGRATION_LOCK_TIMEOUT = 0.05, "200ms"
+
+
+class _Kept(threading.local):
+    """What is prepared on a thread's connection."""
+
+    prepared: Prepared | None = None
+
+
+class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
+    """PostgreSQL through psycopg 3; statements are prepared on each connection."""
+
+    psycopg3_adapter = Adapter
+
+    def __init__(self, url: str, *, prepare: bool = True) -> None:
+        self.guard = Guard()
+        self._prepares = prepare
+        self._kept = _Kept()
+        super().__init__(url, **_PARAMETERS)
+        # Peewee holds a lock while it connects, so that one who cannot would hold up all; but a connection is its thread's.
+        self._lock = nullcontext()
+
+    @contextmanager
+    def serving(self, deadline: float) -> Iterator[None]:
+        connection = None if self.is_closed() else self.connection()
+        if connection is not None and is_dead(connection):
+            self.drop_connection()
+            connection = None
+        with self.guard.until(deadline, connection):
+            yield
+
+    @contextmanager
+    def writing(self, deadline: float) -> Iterator[None]:
+        with self.serving(deadline), super().writing(deadline):
+            yield
+
+    def _close(self, connection: Any) -> None:
+        self.guard.closing()
+        super()._close(connection)
+
+    def executed(self, text: str, parameters: list[Any]) -> Result:
+        if self.query_hooks or not self._prepares:
+            return super().executed(text, parameters)
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+            return self._prepared().execute(text, parameters)
+
+    def _prepared(self) -> Prepared:
+        connection = self.connection()
+        prepared = self._kept.prepared
+        if prepared is None or prepared.connection is not connection:
+            prepared = self._kept.prepared = Prepared(connection)
+        return prepared
+
+    @contextmanager
+    def migrating(self) -> Iterator[None]:
+        # Who waited inside a statement would keep an index from being built while others write.
+        while not self.execute_sql("SELECT pg_try_advisory_lock(%s)", (_MIGRATION_LOCK,)).fetchone()[0]:
+            time.sleep(_MIGRATION_PAUSE)
+        # Who waits for a table makes all wait who come after: rather give up soon, and ask again.
+        self.execute_sql(f"SET lock_timeout = '{_MIGRATION_LOCK_TIMEOUT}'")
+        try:
+            yield
+        finally:
+            self.execute_sql("RESET lock_timeout")
+            self.execute_sql("SELECT pg_advisory_unlock(%s)", (_MIGRATION_LOCK,))
+
+    def begin(self) -> None:
+        if self._thread.deadline is None:
+            super().begin()
+            return
+        # The server gives up at the call's deadline, too; a commit is never cut short by any of these.
+        left = max(1, int((self._thread.deadline - time.monotonic()) * 1000))
+        limits = "; ".join(f"SET LOCAL {name} = {left + more}" for name, more in _LIMITS.items())
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+            self._prepared().command(f"BEGIN; {limits}".encode())
+
+    def commit(self) -> None:
+        self._end(b"COMMIT")
+
+    def rollback(self) -> None:
+        self._end(b"ROLLBACK")
+
+    def _end(self, command: bytes) -> None:
+        if self.is_closed():  # another connection would end nothing, and succeed
+            raise peewee.InterfaceError("the connection was closed before the end of the transaction")
+        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+            self._prepared().command(command)
