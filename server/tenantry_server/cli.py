@@ -11,7 +11,7 @@ import click
 from . import config, demo, logs, processes
 from .backups import BackupError, backup, restore
 from .bootstrap import Services
-from .config import ConfigError, load_catalog, read_region
+from .config import ConfigError
 from .domain import call as calls
 from .domain import ids
 from .domain.clock import isoformat
@@ -19,6 +19,7 @@ from .domain.errors import InvalidRequest, TenantryError
 from .domain.names import flaws
 from .environment import Environment, pass_environment
 from .gateway import GatewayError
+from .operator_files import load_catalog, read_region
 from .processes import ProcessError
 from .rpc.policy import PolicyError
 from .services.resealing import reseal
