@@ -1,4 +1,4 @@
-"""Limits that the operator sets: organizations a user may have created, invitations that may be pending."""
+"""Limits that the operator sets: organizations a user may have created, invitations that may be pending, roles of one's own."""
 
 from collections.abc import Callable
 from datetime import UTC, timedelta
@@ -16,15 +16,17 @@ from tenantry_server.services.service import Limits
 CREATE = "OrganizationService.CreateOrganization"
 DELETE = "OrganizationService.DeleteOrganization"
 UNDELETE = "OrganizationService.UndeleteOrganization"
+CREATE_ROLE = "RoleService.CreateRole"
 INVITE = "InvitationService.CreateInvitation"
 TOO_MANY_ORGANIZATIONS = {"limit": "organizations created by a user", "maximum": "3"}
+TOO_MANY_ROLES = {"limit": "roles", "maximum": "2"}
 TOO_MANY_INVITATIONS = {"limit": "pending invitations", "maximum": "2"}
 
 
 @pytest.fixture
 def small(deploy_own: Callable[..., World]) -> World:
     """A server with low limits."""
-    return deploy_own(limits=Limits(organizations_per_user=3, pending_invitations=2))
+    return deploy_own(limits=Limits(organizations_per_user=3, pending_invitations=2, roles=2))
 
 
 def ensure_exceeded(refusal: Refused, metadata: dict[str, str]) -> None:
@@ -127,6 +129,20 @@ def test_full_organization_can_still_send_its_pending_invitations_again(small: W
     ana, acme, offers = invitation_full(small)
     resend = "InvitationService.ResendInvitation"
     assert ana.rpc(resend, organization_id=acme.id, invitation_id=offers[0].id).state == 1
+
+
+def test_organization_has_so_many_roles_of_its_own_and_no_more(small: World) -> None:
+    ana = small.person()
+    acme = small.organization(ana)
+    made = [small.role(acme, ana, "sandbox:read") for _ in range(2)]
+    given = {"organization_id": acme.id, "name": "Third", "permissions": ["sandbox:read"]}
+    with small.unchanged(acme):
+        ensure_exceeded(ana.rpc.refusal(CREATE_ROLE, **given), TOO_MANY_ROLES)
+        ensure_exceeded(ana.rpc.refusal(CREATE_ROLE, **given, validate_only=True), TOO_MANY_ROLES)
+    ana.rpc("RoleService.UpdateRole", organization_id=acme.id, role_id=made[0].id, name="First")
+    assert small.role(small.organization(ana), ana, "sandbox:read").organization_id != acme.id
+    ana.rpc("RoleService.DeleteRole", organization_id=acme.id, role_id=made[0].id)
+    assert ana.rpc(CREATE_ROLE, **given).name == "Third"
 
 
 def test_lifetimes_and_regions_are_the_operators(deploy_own: Callable[..., World]) -> None:

@@ -75,6 +75,7 @@ CASES: dict[str, tuple[Read, Any, str, Any, list[str]]] = {
     "MAX_ORGANIZATIONS_PER_USER": (lambda s: s.limits.organizations_per_user, 10, "3", 3, ["0", "ten"]),
     "MAX_PENDING_INVITATIONS": (lambda s: s.limits.pending_invitations, 1000, "5", 5, ["-5", "1e3"]),
     "MAX_API_TOKENS": (lambda s: s.limits.api_tokens, 1000, "7", 7, ["0", "all"]),
+    "MAX_ROLES": (lambda s: s.limits.roles, 1000, "9", 9, ["0", "-1"]),
     "INVITATION_LIFETIME": (
         *(lambda s: s.limits.invitation_lifetime, timedelta(days=7), "12h", timedelta(hours=12)),
         ["7", "d", "0d", "-1d", "1w", "1 d", "1.5h", "9999999d"],
