@@ -12,7 +12,7 @@ from typing import Any
 from tenantry_server.services.service import Limits
 from tenantry_server.store.queries import invitations, members, organizations, roles
 
-from . import race_invitations, race_owners, race_quotas
+from . import race_invitations, race_owners, race_quotas, race_suspensions
 from .race import Act, Code, Race, Refusal, Scene, not_one
 from .race_owners import demotes, removes
 from .raw import count
@@ -138,6 +138,7 @@ RACES = (
     *race_owners.RACES,
     *race_invitations.RACES,
     *race_quotas.RACES,
+    *race_suspensions.RACES,
     Race("the last invitation is taken", _last_invitation, (invitations.INSERT,), 50, _FEW_INVITATIONS, rounds=5),
     Race("the last role is taken", _last_role, (roles.INSERT,), 50, _FEW_ROLES, rounds=5),
     Race("the last organization is taken", _last_organization, (organizations.INSERT,), 50, _FEW_ORGANIZATIONS, rounds=5),
