@@ -68,6 +68,8 @@ ALLOWED = {
         *{"grpc", "grpc_health", "structlog"},
     },
     "environment": {"bootstrap", "config", "operator_files", "store", "click"},
+    "printing": {"click"},
+    "region_commands": {"domain", "environment", "operator_files", "printing", "click"},
     "cli": {
         *{
             "backups",
@@ -79,7 +81,9 @@ ALLOWED = {
             "gateway",
             "logs",
             "operator_files",
+            "printing",
             "processes",
+            "region_commands",
             "services",
             "store",
         },
