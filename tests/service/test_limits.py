@@ -1,14 +1,20 @@
 """Limits that the operator sets: organizations a user may have created, invitations that may be pending, roles of one's own."""
 
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 
 import google.rpc.error_details_pb2 as details_pb2
 import pytest
 from grpc import StatusCode
+from support.deployment import LIMITS, deploy
+from support.engines import Engines
+from support.interleave import outcome
 from support.rpc import Refused
-from support.world import OWNER, Person, World
+from support.tokens import ours
+from support.world import OWNER, Person, World, fresh
 
 from tenantry_server.domain.regions import FirstRegion
 from tenantry_server.services.service import Limits
@@ -143,6 +149,34 @@ def test_organization_has_so_many_roles_of_its_own_and_no_more(small: World) -> 
     assert small.role(small.organization(ana), ana, "sandbox:read").organization_id != acme.id
     ana.rpc("RoleService.DeleteRole", organization_id=acme.id, role_id=made[0].id)
     assert ana.rpc(CREATE_ROLE, **given).name == "Third"
+
+
+_MORE: dict[str, Callable[[World, Person, Any], Any]] = {
+    "organizations created by a user": lambda world, ana, acme: world.organization(ana),
+    "pending invitations": lambda world, ana, acme: world.invite(acme, ana, f"{fresh('guest')}@example.com"),
+    "API tokens of an owner in an organization": lambda world, ana, acme: ours(world, ana.rpc, acme),
+    "roles": lambda world, ana, acme: world.role(acme, ana, "sandbox:read"),
+}
+
+
+@pytest.mark.parametrize("limit", _MORE)
+def test_a_limit_below_what_there_is_takes_nothing_and_lets_nothing_be_added(engine: str, engines: Engines, limit: str) -> None:
+    url, more = engines.new(engine), _MORE[limit]
+    with closing(deploy(engine, url)) as before:
+        world = World(before)
+        ana = world.person()
+        acme = world.organization(ana)
+        role, *_ = [more(world, ana, acme) for _ in range(3)]
+    lowered = replace(LIMITS, organizations_per_user=1, pending_invitations=1, api_tokens=1, roles=1)
+    with closing(deploy(engine, url, limits=lowered)) as after:
+        world = World(after)
+        ana.rpc = world.client(ana.token)
+        with world.unchanged(acme):
+            ensure_exceeded(outcome(lambda: more(world, ana, acme)), {"limit": limit, "maximum": "1"})
+        assert world.breaches() == []
+        if limit == "roles":
+            ana.rpc("RoleService.DeleteRole", organization_id=acme.id, role_id=role.id)
+            ensure_exceeded(outcome(lambda: more(world, ana, acme)), {"limit": limit, "maximum": "1"})
 
 
 def test_lifetimes_and_regions_are_the_operators(deploy_own: Callable[..., World]) -> None:
