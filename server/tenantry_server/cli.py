@@ -1,6 +1,5 @@
 """The command line. No rules here: it parses, calls and prints."""
 
-import json
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -11,7 +10,7 @@ import click
 from . import config, demo, logs, processes
 from .backups import BackupError, backup, restore
 from .bootstrap import Services
-from .config import ConfigError, load_catalog, read_region
+from .config import ConfigError
 from .domain import call as calls
 from .domain import ids
 from .domain.clock import isoformat
@@ -19,7 +18,10 @@ from .domain.errors import InvalidRequest, TenantryError
 from .domain.names import flaws
 from .environment import Environment, pass_environment
 from .gateway import GatewayError
+from .operator_files import load_catalog
+from .printing import show
 from .processes import ProcessError
+from .region_commands import region
 from .rpc.policy import PolicyError
 from .services.resealing import reseal
 from .services.retention import Retention
@@ -229,7 +231,7 @@ def user_create(environment: Environment, email: str, name: str, unverified: boo
     operator = calls.operator("tenantry user create")
     made = services.users.create(operator, email=email, name=name, email_verified=not unverified)
     token = services.api_tokens.provision(operator, user_id=made.user.id)
-    _print(
+    show(
         as_json,
         user_id=made.user.id,
         personal_organization_id=made.personal_organization.id,
@@ -237,26 +239,7 @@ def user_create(environment: Environment, email: str, name: str, unverified: boo
     )
 
 
-@main.group()
-def region() -> None:
-    """Regions of the platform."""
-
-
-@region.command("create")
-@click.option("--id", "region_id", required=True, help="What it is known by, for good.")
-@click.option("--name", default="", help="What it is called. Left out: the id.")
-@click.option("--dedicated", is_flag=True, help="For organizations that have a quota there; otherwise for all.")
-@click.option("--without-quotas", is_flag=True, help="Every organization can use as much of it as there is.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@pass_environment
-def region_create(
-    environment: Environment, region_id: str, name: str, dedicated: bool, without_quotas: bool, as_json: bool
-) -> None:
-    """Make a region of the platform, under an id that stays."""
-    wanted = {"id": region_id, "type": "dedicated" if dedicated else "shared", "enforce_quotas": not without_quotas}
-    operator = calls.operator("tenantry region create")
-    made = environment.services().regions.create_platform(operator, read_region(wanted | ({"name": name} if name else {})))
-    _print(as_json, region_id=made.id, name=made.name, type=made.type)
+main.add_command(region)
 
 
 @main.group()
@@ -300,7 +283,7 @@ def token_create(
             name=name or "",
         )
     expires = {} if token.expire_time is None else {"expire_time": isoformat(token.expire_time)}
-    _print(as_json, token_id=token.id, token=token.secret, **expires)
+    show(as_json, token_id=token.id, token=token.secret, **expires)
 
 
 def _user_id(services: Services, email: str) -> str:
@@ -331,11 +314,3 @@ def secret_key_reseal(environment: Environment) -> None:
     services = environment.services()
     count = reseal(services.store, environment.settings.limits.secret_keys)
     click.echo(f"Encrypted anew: the secrets of {count} organizations.")
-
-
-def _print(as_json: bool, **values: str) -> None:
-    if as_json:
-        click.echo(json.dumps(values))
-    else:
-        for name, value in values.items():
-            click.echo(f"{name}: {value}")

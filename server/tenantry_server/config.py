@@ -2,30 +2,21 @@
 
 import ipaddress
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import yaml
-
-from .domain.certificates import CertificatesError, Principals, read_principals
-from .domain.permissions import Catalog, CatalogError
 from .domain.rates import Rate, RateClass, Rates
-from .domain.regions import FirstRegion, RegionType
 from .oidc.issuers import Issuer, issuers
 from .services.counters import SharedCounter
 from .services.secret_keys import SecretKeys, SecretKeysError
 from .services.service import Limits
 
-T = TypeVar("T")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 PREFIX = "TENANTRY_"
-_DATA = Path(__file__).resolve().parents[1]
-_CATALOG = (_DATA / "permissions.yaml", _DATA / "metrics.yaml")
-_REGIONS = _DATA / "regions.yaml"
 _NO_KEYS = "must be a file of keys, one a line: 32 bytes in URL-safe base64"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
@@ -185,6 +176,7 @@ VARIABLES = (
     Variable("MAX_ORGANIZATIONS_PER_USER", "10", "organizations a user may have created, the personal one included", _count),
     Variable("MAX_PENDING_INVITATIONS", "1000", "invitations of an organization that may be pending", _count),
     Variable("MAX_API_TOKENS", "1000", "API tokens of an owner in an organization", _count),
+    Variable("MAX_ROLES", "1000", "roles of an organization's own", _count),
     Variable("INVITATION_LIFETIME", "7d", "how long an invitation can be accepted when nothing else is said", duration),
     Variable("UNDELETE_WINDOW", "30d", "how long a deleted organization can be brought back", duration),
     Variable("RATE_LIMIT", "100/1m", "calls of an organization, all its members and tokens together; off: no limit", _rate),
@@ -250,6 +242,7 @@ def load(environment: Mapping[str, str]) -> Settings:
             organizations_per_user=values["MAX_ORGANIZATIONS_PER_USER"],
             pending_invitations=values["MAX_PENDING_INVITATIONS"],
             api_tokens=values["MAX_API_TOKENS"],
+            roles=values["MAX_ROLES"],
             invitation_lifetime=values["INVITATION_LIFETIME"],
             undelete_window=values["UNDELETE_WINDOW"],
             rates=_rates(values),
@@ -296,55 +289,3 @@ def _issuers(values: Mapping[str, Any]) -> tuple[Issuer, ...]:
         return issuers(**texts)
     except ValueError as error:
         raise ConfigError(str(error)) from None
-
-
-def load_catalog(permissions_file: Path | None = None) -> Catalog:
-    """The catalog of permissions, roles and metrics: ours, extended by the operator's file. Raises ConfigError."""
-    sources = [*_CATALOG] if permissions_file is None else [*_CATALOG, permissions_file]
-    try:
-        return Catalog(*(yaml.safe_load(path.read_text()) for path in sources))
-    except (OSError, yaml.YAMLError, CatalogError, AttributeError, KeyError, TypeError) as error:
-        raise ConfigError(f"{PREFIX}PERMISSIONS_FILE: {error}") from error
-
-
-def load_regions(file: Path | None = None) -> tuple[FirstRegion, ...]:
-    """The regions of a new installation: by the operator's file, or ours. Raises ConfigError."""
-    try:
-        regions = tuple(read_region(data) for data in yaml.safe_load((file or _REGIONS).read_text())["regions"])
-        for part in ("id", "name"):
-            if len({getattr(region, part) for region in regions}) != len(regions):
-                raise ConfigError(f"two regions have the same {part}")
-    except (ConfigError, OSError, yaml.YAMLError, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise ConfigError(f"{PREFIX}REGIONS_FILE: {error}") from error
-    return regions
-
-
-def read_region(data: Mapping[str, Any]) -> FirstRegion:
-    """A region of the platform that is to be made. Raises ConfigError."""
-    if unknown := sorted(set(data) - {"id", "name", "type", "enforce_quotas"}):
-        raise ConfigError(f"a region has no {', '.join(unknown)}")
-    region_id, name, enforced = data["id"], data.get("name", data["id"]), data.get("enforce_quotas", True)
-    kind = data.get("type", RegionType.SHARED)
-    if not re.fullmatch(r"[a-z][a-z0-9._-]{0,29}", str(region_id)) or not isinstance(enforced, bool):
-        raise ConfigError(f"region {region_id!r} is misspelt")
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{2,255}", str(name)) or kind == RegionType.CUSTOM:
-        raise ConfigError(f"region {region_id!r} cannot have that name or type")
-    return FirstRegion(id=str(region_id), name=str(name), type=RegionType(kind), enforce_quotas=enforced)
-
-
-class _Unique(yaml.SafeLoader):
-    """Refuses a key that is there twice, of which YAML would silently take the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value]
-        if twice := sorted({key for key in keys if isinstance(key, str) and keys.count(key) > 1}):
-            raise CertificatesError(f"line {node.start_mark.line + 1}: {', '.join(twice)} is there twice")
-        return super().construct_mapping(node, deep)
-
-
-def load_principals(file: Path, known: frozenset[str]) -> Principals:
-    """Whom client certificates stand for, by an operator's file. `known` are the platform's permissions. Raises ConfigError."""
-    try:
-        return read_principals(yaml.load(file.read_text(), Loader=_Unique), known)  # noqa: S506  it is a safe loader
-    except (OSError, ValueError, yaml.YAMLError, CertificatesError) as error:
-        raise ConfigError(f"{PREFIX}MTLS_PRINCIPALS_FILE: {error}") from error

@@ -7,7 +7,8 @@ import click
 
 from . import config
 from .bootstrap import Services, wire
-from .config import ConfigError, Settings, load_catalog, load_regions
+from .config import ConfigError, Settings
+from .operator_files import load_catalog, load_regions
 from .store.database import Database
 from .store.urls import open_database
 

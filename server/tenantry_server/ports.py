@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from .config import PREFIX, ConfigError, Settings, load_principals
+from .config import PREFIX, ConfigError, Settings
+from .operator_files import load_principals
 from .tls import (
     CertificateFiles,
     ClientCertificates,

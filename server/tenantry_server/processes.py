@@ -23,11 +23,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from . import ports
 from .bootstrap import Server, wire
 from .children import spawn
-from .config import ConfigError, Settings, load_catalog, load_regions
+from .config import ConfigError, Settings
 from .domain.permissions import Catalog
 from .domain.rates import Rates
 from .gateway import Gateway
 from .oidc.verifier import Verifier
+from .operator_files import load_catalog, load_regions
 from .services.counters import SharedCounter
 from .store.database import Database
 from .store.replicas import open_replicated

@@ -6,8 +6,11 @@ Generated from the descriptors: a new RPC is held to all of it without being nam
 from __future__ import annotations
 
 import pytest
+from google.api import annotations_pb2
 from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
-from support.descriptors import core_methods, fields_of, is_change, label, rules_of
+from support.descriptors import core_methods, fields_of, is_change, label, methods, rules_of
+
+from tenantry_server.domain.slugs import RESERVED
 
 CHANGES = [method for method in core_methods() if is_change(method)]
 READS = [method for method in core_methods() if not is_change(method)]
@@ -77,3 +80,12 @@ def test_every_field_of_a_request_has_a_rule(method: MethodDescriptor) -> None:
 def test_every_text_of_a_list_has_a_rule_of_its_own(method: MethodDescriptor) -> None:
     texts = [f for *_, f in fields_of(method.input_type) if f.is_repeated and f.type == FieldDescriptor.TYPE_STRING]
     assert [f.full_name for f in texts if not (rules := rules_of(f)) or not rules.repeated.HasField("items")] == []
+
+
+def test_no_organization_can_be_called_like_a_word_of_our_own_paths() -> None:
+    rules = [method.GetOptions().Extensions[annotations_pb2.http] for method in methods()]
+    bound = [each for rule in rules for each in (rule, *rule.additional_bindings)]
+    paths = [getattr(each, verb) for each in bound if (verb := each.WhichOneof("pattern"))]
+    words = {word for path in paths for word in path.split("/") if word and not word.startswith("{")}
+    assert {"api", "me", "invitations", "evaluation"} <= words
+    assert words <= RESERVED

@@ -137,6 +137,23 @@ def test_the_first_start_makes_the_regions_of_the_operators_file(tmp_path: Path)
     assert shell.json("region", "create", "--id", "us")["region_id"] == "us"
 
 
+def test_a_region_that_nobody_uses_is_deleted_and_told(deploy_own: Deploy, tmp_path: Path) -> None:
+    world = deploy_own()
+    shell = shell_on(world, tmp_path)
+    for region_id in ("ap", "moon"):
+        shell.json("region", "create", "--id", region_id)
+    world.person().rpc("OrganizationService.CreateOrganization", name="Acme", default_region_id="moon")
+    assert failed(shell, "region", "delete", "--id", "moon") == "Error: region moon is in use"
+    assert shell.json("region", "delete", "--id", "ap") == {"region_id": "ap", "name": "ap", "type": "shared"}
+    assert failed(shell, "region", "delete", "--id", "ap") == "Error: region ap not found"
+    assert shell.json("region", "create", "--id", "ap", "--name", "Again")["name"] == "Again"
+    told = world.platform()("AuditService.ListPlatformAuditEvents").events
+    assert [(event.action, event.target.id) for event in told if event.action.startswith("region.")] == [
+        *[("region.create", "ap"), ("region.delete", "ap"), ("region.create", "moon"), ("region.create", "ap")],
+    ]
+    assert world.breaches() == []
+
+
 # -- settings ----------------------------------------------------------------------------------------------------------
 
 WRONG_URL = "TENANTRY_DATABASE_URL must be sqlite:///file or postgresql://…"

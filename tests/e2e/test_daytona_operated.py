@@ -88,6 +88,11 @@ def test_a_suspension_is_over_when_its_time_has_come(scene: Scene, operator: Htt
     ("body", "message"),
     [
         ({"until": "2001-01-01T00:00:00.000Z"}, "until must be in the future"),
+        ({"until": "tomorrow"}, "until: invalid value"),
+        ({"until": ""}, "until: invalid value"),
+        ({"until": "2100-02-30T00:00:00Z"}, "until: invalid value"),
+        ({"until": "10000-01-01T00:00:00Z"}, "until: invalid value"),
+        ({"until": 4102444800}, "until: invalid value"),
         ({"suspensionCleanupGracePeriodHours": -1}, "suspensionCleanupGracePeriodHours must be greater than or equal to 0"),
     ],
 )

@@ -71,3 +71,16 @@ def test_one_token_more_than_the_limit_of_its_owner_is_refused(on_sqlite: Callab
         assert scene.by(scene.member).post(keys, {"name": "x"}, **scene.here).seen == (201, new_api_key(name="x"))
         assert scene.as_owner.delete(f"{keys}/first", **scene.here).seen == (204, None)
         assert scene.as_owner.post(keys, {"name": "x"}, **scene.here).seen == (201, new_api_key(name="x"))
+
+
+def test_one_role_more_than_the_limit_is_refused(on_sqlite: Callable[..., World], tmp_path: Path) -> None:
+    world = on_sqlite(limits=Limits(roles=1))
+    with fronting(world.deployment.address, tmp_path) as front, front.http() as http:
+        scene = Scene(world, http, front)
+        path, wanted = scene.path("/roles"), {"name": "First", "description": "", "permissions": ["read:volumes"]}
+        made = scene.as_owner.post(path, wanted)
+        assert made.status == 201
+        too_many = "limit reached: at most 1 roles"
+        assert scene.as_owner.post(path, wanted | {"name": "Second"}).seen == daytona_error(403, path, too_many)
+        assert scene.as_owner.delete(f"{path}/{made.body['id']}").status == 204
+        assert scene.as_owner.post(path, wanted | {"name": "Second"}).status == 201

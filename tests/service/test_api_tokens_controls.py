@@ -16,7 +16,7 @@ from tenantry_server.services.api_tokens import ApiTokens
 from tenantry_server.services.own_tokens import OwnTokens
 from tenantry_server.store.people import ApiToken
 from tenantry_server.store.queries import api_tokens as statements
-from tenantry_server.store.statements import changing
+from tenantry_server.store.statements import value
 
 HOUR = timedelta(hours=1)
 READ = "OrganizationService.GetOrganization"
@@ -101,7 +101,8 @@ def test_without_the_rule_a_bound_token_comes_back_with_its_owner(world: World, 
     acme = world.organization(ana)
     bo = world.member(acme, ana)
     made = mine(world, bo.rpc, bound_to=acme)
-    monkeypatch.setattr(statements, "END_BOUND", changing(lambda: ApiToken.delete().where(ApiToken.id == "")))
+    nothing = value(lambda: ApiToken.delete().where(ApiToken.id == "").returning(ApiToken.id))
+    monkeypatch.setattr(statements, "END_BOUND", nothing)
     ana.rpc("MemberService.RemoveMember", organization_id=acme.id, user_id=bo.id)
     world.join(acme, ana, bo, role=OWNER)
     assert made.rpc(READ, organization_id=acme.id)

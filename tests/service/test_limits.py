@@ -1,14 +1,20 @@
-"""Limits that the operator sets: organizations a user may have created, invitations that may be pending."""
+"""Limits that the operator sets: organizations a user may have created, invitations that may be pending, roles of one's own."""
 
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
 
 import google.rpc.error_details_pb2 as details_pb2
 import pytest
 from grpc import StatusCode
+from support.deployment import LIMITS, deploy
+from support.engines import Engines
+from support.interleave import outcome
 from support.rpc import Refused
-from support.world import OWNER, Person, World
+from support.tokens import ours
+from support.world import OWNER, Person, World, fresh
 
 from tenantry_server.domain.regions import FirstRegion
 from tenantry_server.services.service import Limits
@@ -16,15 +22,17 @@ from tenantry_server.services.service import Limits
 CREATE = "OrganizationService.CreateOrganization"
 DELETE = "OrganizationService.DeleteOrganization"
 UNDELETE = "OrganizationService.UndeleteOrganization"
+CREATE_ROLE = "RoleService.CreateRole"
 INVITE = "InvitationService.CreateInvitation"
 TOO_MANY_ORGANIZATIONS = {"limit": "organizations created by a user", "maximum": "3"}
+TOO_MANY_ROLES = {"limit": "roles", "maximum": "2"}
 TOO_MANY_INVITATIONS = {"limit": "pending invitations", "maximum": "2"}
 
 
 @pytest.fixture
 def small(deploy_own: Callable[..., World]) -> World:
     """A server with low limits."""
-    return deploy_own(limits=Limits(organizations_per_user=3, pending_invitations=2))
+    return deploy_own(limits=Limits(organizations_per_user=3, pending_invitations=2, roles=2))
 
 
 def ensure_exceeded(refusal: Refused, metadata: dict[str, str]) -> None:
@@ -127,6 +135,48 @@ def test_full_organization_can_still_send_its_pending_invitations_again(small: W
     ana, acme, offers = invitation_full(small)
     resend = "InvitationService.ResendInvitation"
     assert ana.rpc(resend, organization_id=acme.id, invitation_id=offers[0].id).state == 1
+
+
+def test_organization_has_so_many_roles_of_its_own_and_no_more(small: World) -> None:
+    ana = small.person()
+    acme = small.organization(ana)
+    made = [small.role(acme, ana, "sandbox:read") for _ in range(2)]
+    given = {"organization_id": acme.id, "name": "Third", "permissions": ["sandbox:read"]}
+    with small.unchanged(acme):
+        ensure_exceeded(ana.rpc.refusal(CREATE_ROLE, **given), TOO_MANY_ROLES)
+        ensure_exceeded(ana.rpc.refusal(CREATE_ROLE, **given, validate_only=True), TOO_MANY_ROLES)
+    ana.rpc("RoleService.UpdateRole", organization_id=acme.id, role_id=made[0].id, name="First")
+    assert small.role(small.organization(ana), ana, "sandbox:read").organization_id != acme.id
+    ana.rpc("RoleService.DeleteRole", organization_id=acme.id, role_id=made[0].id)
+    assert ana.rpc(CREATE_ROLE, **given).name == "Third"
+
+
+_MORE: dict[str, Callable[[World, Person, Any], Any]] = {
+    "organizations created by a user": lambda world, ana, acme: world.organization(ana),
+    "pending invitations": lambda world, ana, acme: world.invite(acme, ana, f"{fresh('guest')}@example.com"),
+    "API tokens of an owner in an organization": lambda world, ana, acme: ours(world, ana.rpc, acme),
+    "roles": lambda world, ana, acme: world.role(acme, ana, "sandbox:read"),
+}
+
+
+@pytest.mark.parametrize("limit", _MORE)
+def test_a_limit_below_what_there_is_takes_nothing_and_lets_nothing_be_added(engine: str, engines: Engines, limit: str) -> None:
+    url, more = engines.new(engine), _MORE[limit]
+    with closing(deploy(engine, url)) as before:
+        world = World(before)
+        ana = world.person()
+        acme = world.organization(ana)
+        role, *_ = [more(world, ana, acme) for _ in range(3)]
+    lowered = replace(LIMITS, organizations_per_user=1, pending_invitations=1, api_tokens=1, roles=1)
+    with closing(deploy(engine, url, limits=lowered)) as after:
+        world = World(after)
+        ana.rpc = world.client(ana.token)
+        with world.unchanged(acme):
+            ensure_exceeded(outcome(lambda: more(world, ana, acme)), {"limit": limit, "maximum": "1"})
+        assert world.breaches() == []
+        if limit == "roles":
+            ana.rpc("RoleService.DeleteRole", organization_id=acme.id, role_id=role.id)
+            ensure_exceeded(outcome(lambda: more(world, ana, acme)), {"limit": limit, "maximum": "1"})
 
 
 def test_lifetimes_and_regions_are_the_operators(deploy_own: Callable[..., World]) -> None:

@@ -57,6 +57,7 @@ GROWING = {
     "invitations.CLOSE_OVERDUE": "writes down, once, what ran out since somebody was invited last",
     "invitations.LIST expired": "goes through the invitations by id: which have expired is computed",
     "organizations.COUNT_CREATED": "counts the organizations that one made",
+    "roles.COUNT": "counts an organization's own roles, up to how many there may be",
     "roles.BY_NAME": "goes through the roles of an organization; for who names a role instead of giving its id",
     "roles.HOLDERS": "answers with everybody who has a role that is deleted",
     "roles.OFFERS": "answers with every invitation that offers a role that is deleted",

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 from support.race import Code
 from support.rpc import Client, Refused
@@ -155,6 +156,24 @@ def test_an_end_that_has_come_is_refused(world: World, ago: timedelta) -> None:
     with world.at(now), world.unchanged(acme):
         refusal = world.platform().refusal(SUSPEND, organization_id=acme.id, until=timestamp(now - ago))
     assert (refusal.code, refusal.violations) == (Code.INVALID_ARGUMENT, {"until": "FUTURE"})
+
+
+@pytest.mark.parametrize(
+    "until",
+    [
+        Timestamp(seconds=2**62),
+        Timestamp(seconds=-(2**62)),
+        Timestamp(seconds=253_402_300_800),
+        Timestamp(seconds=4_102_444_800, nanos=-1),
+        Timestamp(seconds=4_102_444_800, nanos=1_000_000_000),
+    ],
+    ids=str,
+)
+def test_an_end_that_is_no_instant_is_refused(world: World, until: Timestamp) -> None:
+    acme = world.organization(world.person())
+    with world.unchanged(acme):
+        refusal = world.platform().refusal(SUSPEND, organization_id=acme.id, until=until)
+    assert (refusal.code, refusal.reason, set(refusal.violations)) == (Code.INVALID_ARGUMENT, "INVALID_REQUEST", {"until"})
 
 
 @pytest.mark.parametrize(

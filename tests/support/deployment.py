@@ -14,8 +14,8 @@ import grpc
 
 from tenantry_server import bootstrap, logs, sweeper
 from tenantry_server.bootstrap import Server, Services
-from tenantry_server.config import load_catalog, load_regions
 from tenantry_server.domain.regions import FirstRegion
+from tenantry_server.operator_files import load_catalog, load_regions
 from tenantry_server.services import last_used, meter
 from tenantry_server.services.secret_keys import SecretKeys
 from tenantry_server.services.service import Limits

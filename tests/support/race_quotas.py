@@ -140,5 +140,5 @@ RACES = (
             ("chosen", organizations.SET_REGION),
         )
     ),
-    Race("the last seat is taken", _last_seat, (members.INSERT, invitations.INSERT), 20, rounds=5),
+    Race("the last seat is taken", _last_seat, (members.INSERT, invitations.INSERT), 50, rounds=5),
 )

@@ -12,13 +12,14 @@ from typing import Any
 from tenantry_server.services.service import Limits
 from tenantry_server.store.queries import invitations, members, organizations, roles
 
-from . import race_invitations, race_owners, race_quotas
+from . import race_invitations, race_owners, race_quotas, race_suspensions
 from .race import Act, Code, Race, Refusal, Scene, not_one
 from .race_owners import demotes, removes
 from .raw import count
 from .world import DEVELOPER, World, fresh
 
 _FEW_INVITATIONS = Limits(pending_invitations=3, organizations_per_user=1000)
+_FEW_ROLES = Limits(roles=3, organizations_per_user=1000)
 _FEW_ORGANIZATIONS = Limits(organizations_per_user=3)
 
 
@@ -31,6 +32,22 @@ def _last_invitation(world: World, crowd: int) -> Scene:
     full = (Code.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED", {"limit": "pending invitations", "maximum": str(maximum)})
     act = Act(lambda: world.invite(organization, owner, f"{fresh('guest')}@example.com"), (full,))
     return Scene([act] * crowd, organization_id=organization.id)
+
+
+def _last_role(world: World, crowd: int) -> Scene:
+    owner = world.person("owner")
+    organization = world.organization(owner)
+    maximum = world.services.roles.limits.roles
+    for _ in range(maximum - 1):
+        world.role(organization, owner, "sandbox:read")
+    full = (Code.RESOURCE_EXHAUSTED, "LIMIT_EXCEEDED", {"limit": "roles", "maximum": str(maximum)})
+
+    def wrong(results: list[Any]) -> str:
+        kept = count(world.deployment.database, "roles", organization_id=organization.id)
+        return "" if kept == maximum else f"{kept} roles of {maximum}"
+
+    act = Act(lambda: world.role(organization, owner, "sandbox:read"), (full,))
+    return Scene([act] * crowd, wrong=wrong, organization_id=organization.id)
 
 
 def _no_more_organizations(world: World) -> Refusal:
@@ -121,7 +138,9 @@ RACES = (
     *race_owners.RACES,
     *race_invitations.RACES,
     *race_quotas.RACES,
+    *race_suspensions.RACES,
     Race("the last invitation is taken", _last_invitation, (invitations.INSERT,), 50, _FEW_INVITATIONS, rounds=5),
+    Race("the last role is taken", _last_role, (roles.INSERT,), 50, _FEW_ROLES, rounds=5),
     Race("the last organization is taken", _last_organization, (organizations.INSERT,), 50, _FEW_ORGANIZATIONS, rounds=5),
     Race(
         "an organization is created and one undeleted",

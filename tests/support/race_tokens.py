@@ -136,7 +136,7 @@ RACES = tuple(
     for race in (
         Race(f"{who} makes tokens of one name", _made_alike(owner), (api_tokens.INSERT,), 8, None, _TABLES, 5),
         Race(f"{who} gives tokens one name", _renamed_alike(owner), (api_tokens.UPDATE,), 4, None, _TABLES, 5),
-        Race(f"{who} makes the last token", _last_one(owner), (api_tokens.INSERT,), 20, FEW, (), 4),
+        Race(f"{who} makes the last token", _last_one(owner), (api_tokens.INSERT,), 50, FEW, (), 4),
         Race(f"{who} rotates a token", _rotated(owner, timedelta(), 1), (api_tokens.ADD_SECRET,), 4, None, (), 5),
         Race(
             f"{who} rotates a token with an overlap",

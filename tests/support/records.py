@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tenantry_server.config import load_catalog
 from tenantry_server.domain.invitations import Invitation, InvitationState
 from tenantry_server.domain.membership import Member
 from tenantry_server.domain.organizations import Organization, OrganizationState
 from tenantry_server.domain.principal import Access
 from tenantry_server.domain.roles import MemberRole, Role
 from tenantry_server.domain.tokens import ApiToken, TokenKind
+from tenantry_server.operator_files import load_catalog
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
 CATALOG = load_catalog()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -70,7 +71,7 @@ ANSWERS = answer_types()
 
 def test_these_are_the_answers_of_changes() -> None:
     assert [kind.__name__ for kind in ANSWERS] == [
-        *("Addition", "ApiToken", "Invitation", "Lease", "Member", "NewUser", "Organization", "QuotaView"),
+        *("Addition", "ApiToken", "FormerMember", "Invitation", "Lease", "Member", "NewUser", "Organization", "QuotaView"),
         *("Reconciliation", "Region", "Role", "RoleDeletion", "User"),
     ]
     assert Organizations in _services()
@@ -89,6 +90,12 @@ def test_a_secret_is_not_kept() -> None:
     token = api_token(secret="hunter2")
     assert "hunter2" not in encode(token)
     assert decode(ApiToken, encode(token)) == replace(token, secret="")
+
+
+def test_what_was_kept_by_an_earlier_version_comes_back_with_defaults_for_what_is_new() -> None:
+    kept = json.loads(encode(api_token()))
+    assert kept.pop("overlap_end_time", "missing") is None
+    assert decode(ApiToken, json.dumps(kept)) == replace(api_token(), secret="")
 
 
 def test_what_is_kept_is_readable_json() -> None:

@@ -16,13 +16,13 @@ from support.rpc import Refused, refused
 
 from tenantry.rest.daytona.v1 import api_key_service_pb2 as pb
 from tenantry_server import logs
-from tenantry_server.config import load_catalog
 from tenantry_server.domain import call as calls
 from tenantry_server.domain.call import Call
 from tenantry_server.domain.clock import Clock
 from tenantry_server.domain.errors import InvalidCredential
 from tenantry_server.domain.principal import Known, Level, Principal, PrincipalKind, Requirement
 from tenantry_server.oidc.claims import Claims
+from tenantry_server.operator_files import load_catalog
 from tenantry_server.rpc.authentication import Authentication
 from tenantry_server.rpc.interceptors import Errors, RequestContext
 from tenantry_server.services.credentials import Credentials

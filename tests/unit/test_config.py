@@ -15,19 +15,8 @@ import pytest
 from cryptography.fernet import Fernet
 from support.issuer import SigningKey
 
-from tenantry_server.config import (
-    PREFIX,
-    VARIABLES,
-    ConfigError,
-    Settings,
-    duration,
-    load,
-    load_catalog,
-    load_principals,
-    load_regions,
-)
+from tenantry_server.config import PREFIX, VARIABLES, ConfigError, Settings, duration, load
 from tenantry_server.domain.rates import Rate
-from tenantry_server.domain.regions import FirstRegion, RegionType
 from tenantry_server.oidc.issuers import Issuer
 from tenantry_server.services.secret_keys import SecretKeys
 
@@ -86,6 +75,7 @@ CASES: dict[str, tuple[Read, Any, str, Any, list[str]]] = {
     "MAX_ORGANIZATIONS_PER_USER": (lambda s: s.limits.organizations_per_user, 10, "3", 3, ["0", "ten"]),
     "MAX_PENDING_INVITATIONS": (lambda s: s.limits.pending_invitations, 1000, "5", 5, ["-5", "1e3"]),
     "MAX_API_TOKENS": (lambda s: s.limits.api_tokens, 1000, "7", 7, ["0", "all"]),
+    "MAX_ROLES": (lambda s: s.limits.roles, 1000, "9", 9, ["0", "-1"]),
     "INVITATION_LIFETIME": (
         *(lambda s: s.limits.invitation_lifetime, timedelta(days=7), "12h", timedelta(hours=12)),
         ["7", "d", "0d", "-1d", "1w", "1 d", "1.5h", "9999999d"],
@@ -231,133 +221,3 @@ def test_settings_do_not_show_the_databases_url() -> None:
 )
 def test_a_duration_is_a_number_and_a_unit(text: str, meaning: timedelta) -> None:
     assert duration(text) == meaning
-
-
-def test_an_operators_file_extends_the_catalog(tmp_path: Path) -> None:
-    file = tmp_path / "more.yaml"
-    file.write_text("permissions: {robot:start: Start robots}\nimplicit: [robot:start]\n")
-    catalog = load_catalog(file)
-    assert catalog.all == load_catalog().all | {"robot:start"}
-    assert "robot:start" in catalog.implicit
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        None,
-        "",
-        "permissions: [",
-        "- a list",
-        "permissions: [role:read]",
-        "permissions: {role:read: again}",
-        "permissions: {1: one}",
-        "roles: [{name: Nameless}]",
-        "roles: [{id: 7, name: N, description: D, permissions: []}]",
-        "implicit: [7]",
-        "implicit: 7",
-        "metrics: {cpu: {description: other}}",
-        "metrics: {robot: {default: 3}}",
-        "metrics: {Robot: {description: Robots}}",
-        "metrics: {robot: {description: Robots, default: -1}}",
-        "metrics: {robot: {description: Robots, default: many}}",
-        "metrics: {robot: {description: Robots, kind: toy}}",
-        "metrics: {robot: {description: Robots, caps: cpu}}",
-        "metrics: {robot: {description: Robots, kind: cap, caps: horse, of: sandbox}}",
-        "metrics: {robot: {description: Robots, kind: cap, caps: cpu, of: sandbox, when: tired}}",
-        "metrics: {robot: {description: Robots, fallback: horse, regional: true}}",
-        "metrics: {robot: {description: Robots, colour: red}}",
-        "metrics: 7",
-        "classes: [A B]",
-    ],
-)
-def test_an_operators_file_that_is_no_catalog_is_refused(tmp_path: Path, content: str | None) -> None:
-    file = tmp_path / "more.yaml"
-    if content is not None:
-        file.write_text(content)
-    with pytest.raises(ConfigError, match="TENANTRY_PERMISSIONS_FILE"):
-        load_catalog(file)
-
-
-def test_an_operators_file_adds_metrics_and_gives_others_other_figures(tmp_path: Path) -> None:
-    file = tmp_path / "more.yaml"
-    file.write_text("metrics: {project: {description: Projects, default: 3}, volume: {default: 7}}\nclasses: [mainframe]\n")
-    metrics = load_catalog(file).metrics
-    assert set(metrics.all) == set(load_catalog().metrics.all) | {"project"}
-    assert (metrics.limit("project", {}), metrics.limit("volume", {}), metrics.limit("snapshot", {})) == (3, 7, 30)
-    assert (metrics.default_class, metrics.classes[-1]) == ("container", "mainframe")
-
-
-def test_a_new_installation_has_two_regions_or_those_of_the_operators_file(tmp_path: Path) -> None:
-    assert [(region.id, region.name, region.type, region.enforce_quotas) for region in load_regions()] == [
-        ("us", "us", RegionType.SHARED, True),
-        ("eu", "eu", RegionType.SHARED, True),
-    ]
-    file = tmp_path / "regions.yaml"
-    file.write_text("regions: [{id: mars, name: Mars, type: dedicated, enforce_quotas: false}]\n")
-    assert load_regions(file) == (FirstRegion(id="mars", name="Mars", type=RegionType.DEDICATED, enforce_quotas=False),)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        None,
-        "",
-        "[]",
-        "regions: 7",
-        "regions: [us]",
-        "regions: [{name: us}]",
-        "regions: [{id: US}]",
-        "regions: [{id: us}, {id: us}]",
-        "regions: [{id: us, name: Same}, {id: eu, name: Same}]",
-        "regions: [{id: us, type: custom}]",
-        "regions: [{id: us, type: flat}]",
-        "regions: [{id: us, enforce_quotas: perhaps}]",
-        "regions: [{id: us, name: 'a b'}]",
-        "regions: [{id: us, colour: red}]",
-        "regions: [{id: 01arz3ndektsv4rrffq69g5fav}]",
-    ],
-)
-def test_an_operators_file_that_is_no_list_of_regions_is_refused(tmp_path: Path, content: str | None) -> None:
-    file = tmp_path / "regions.yaml"
-    if content is not None:
-        file.write_text(content)
-    with pytest.raises(ConfigError, match="TENANTRY_REGIONS_FILE"):
-        load_regions(file)
-
-
-KNOWN = frozenset({"user:read"})
-
-
-def test_an_operators_file_says_whom_certificates_stand_for(tmp_path: Path) -> None:
-    file = tmp_path / "principals.yaml"
-    billing = "{spiffe: 'spiffe://example.org/billing', name: billing}"
-    file.write_text(f"principals: [{billing}, {{dns: a.b, name: ab, permissions: [user:read]}}]\n")
-    found = {identity.value: principal for identity, principal in load_principals(file, KNOWN).items()}
-    assert {value: each.credential_id for value, each in found.items()} == {
-        "spiffe://example.org/billing": "certificate:billing",
-        "a.b": "certificate:ab",
-    }
-    assert [each.permissions for each in found.values()] == [None, {"user:read"}]
-
-
-@pytest.mark.parametrize(
-    ("content", "text"),
-    [
-        (None, "No such file"),
-        ("", "must be a mapping"),
-        ("principals: [", "expected"),
-        ("principals: [{dns: a, name: x, permissions: [role:read]}]", "principal 1: unknown permission role:read"),
-        ("principals: []\nprincipals: []", "line 1: principals is there twice"),
-        ("principals:\n- dns: a\n  dns: b\n  name: x", "line 2: dns is there twice"),
-        ("principals: [!!python/object/apply:os.getcwd []]", "could not determine a constructor"),
-        ("principals: [{[a]: b}]", "unhashable"),
-        ("\udcff", "can't decode"),
-    ],
-)
-def test_an_operators_file_that_is_no_list_of_principals_is_refused(tmp_path: Path, content: str | None, text: str) -> None:
-    file = tmp_path / "principals.yaml"
-    if content is not None:
-        file.write_bytes(content.encode(errors="surrogateescape"))
-    with pytest.raises(ConfigError, match="TENANTRY_MTLS_PRINCIPALS_FILE") as refusal:
-        load_principals(file, KNOWN)
-    assert text in str(refusal.value)

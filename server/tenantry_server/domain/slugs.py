@@ -5,14 +5,19 @@ import secrets
 import unicodedata
 from collections.abc import Iterator
 
-# Words that stand for something else in a path, or that only the service itself may seem to say.
-RESERVED = frozenset(
+# What stands for something else in a path: every word of our own, as a test reads them from the contract.
+_PATHS = """
+    accept access admin api api-keys by-sandbox-auth-token by-sandbox-id cancel count current decline default-region evaluation
+    evaluations experimental-config healthz invitations leave me members organization organizations otel-config quota
+    regenerate-proxy-api-key regenerate-snapshot-manager-credentials regenerate-ssh-gateway-api-key region-quota regions roles
+    rotate sandbox sandbox-default-limited-network-egress shared-regions suspend unsuspend usage user users v1
     """
-    about account admin administrator api app auth billing blog current dashboard docs help internal invitation invitations
-    login logout me member members new null organization organizations personal role roles root security settings signup
-    staff static status support system tenantry undefined user users www
-    """.split()
-)
+# What only the service itself may seem to say.
+_OURS = """
+    about account administrator app auth billing blog dashboard docs help internal invitation login logout member new null
+    personal role root security settings signup staff static status support system tenantry undefined www
+    """
+RESERVED = frozenset(f"{_PATHS} {_OURS}".split())
 _LENGTH = 48
 
 

@@ -48,4 +48,8 @@ class MembersServicer(MemberServiceServicer):
 
     def RemoveMember(self, request: pb.RemoveMemberRequest, context: Context) -> pb.RemoveMemberResponse:
         removed = self._members.remove(current.get(), user_id=request.user_id)
-        return pb.RemoveMemberResponse(revision=removed.revision)
+        return pb.RemoveMemberResponse(
+            revision=removed.revision,
+            ended_api_token_ids=removed.ended_api_token_ids,
+            cancelled_invitation_id=removed.cancelled_invitation_id,
+        )

@@ -20,7 +20,7 @@ from ..store.queries import users as statements
 from ..store.transactions import change_user
 from ..store.values import milliseconds
 from .memberships import count_owners, end_membership, join, load_member, set_access
-from .offers import cancel_overtaken
+from .offers import cancel_pending
 from .service import Service
 from .users import present, write
 
@@ -59,7 +59,7 @@ class Departures(Service):
         personal = change.organization.id
         for statement in (statements.END_TOKENS, statements.FORGET_IDENTITIES, statements.DROP_PERSONAL):
             change.database.run(statement, user_id=before.id)
-        change.database.run(token_statements.END_BOUND, organization_id=personal, user_id="")
+        change.database.rows(token_statements.END_BOUND, organization_id=personal, user_id="")
         change.database.run(organization_statements.MAKE_IMPERSONAL, organization_id=personal)
         change.database.run(
             organization_statements.SET_STATE,
@@ -116,8 +116,8 @@ def _part_with(part: Change, member: Member, heir_id: str | None) -> None:
     elif _is_sole_owner(part, member):
         part.record("user.delete", "user", member.user_id, {})
         return
-    end_membership(part, member)
-    part.record("user.delete", "user", member.user_id, told)
+    _, ended = end_membership(part, member)
+    part.record("user.delete", "user", member.user_id, told | ended)
 
 
 def _make_owner(part: Change, member: Member, heir_id: str) -> Changes:
@@ -127,7 +127,7 @@ def _make_owner(part: Change, member: Member, heir_id: str) -> Changes:
             raise UserNotFound(user=heir_id)
         if join(part, heir_id, Grant(MemberRole.OWNER)):
             newcomer = part.database.one(statements.GET, user_id=heir_id)
-            return cancel_overtaken(part, newcomer.email) if newcomer.email_verified else {}
+            return cancel_pending(part, newcomer.email) if newcomer.email_verified else {}
         promoted = load_member(part, heir_id)
         set_access(part, promoted, Grant(MemberRole.OWNER, promoted.assigned_roles))
         return {}

@@ -1,6 +1,6 @@
 """Members and their access."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..domain import ids
 from ..domain.audit import changes as differences
@@ -9,6 +9,7 @@ from ..domain.errors import AlreadyMember, InvalidRequest, InvitationPending, Me
 from ..domain.etags import etag
 from ..domain.invitations import Invitation
 from ..domain.membership import (
+    FormerMember,
     Grant,
     Member,
     ensure_holds,
@@ -26,8 +27,8 @@ from ..store.queries import roles as role_statements
 from ..store.queries import users as user_statements
 from . import emails
 from .assignments import by_holder, roles_of
-from .memberships import count_owners, end_membership, find_member, join, load_member, set_access
-from .offers import cancel_overtaken, ensure_room, invite
+from .memberships import count_owners, find_member, join, load_member, part_with, set_access
+from .offers import cancel_pending, ensure_room, invite
 from .seats import ensure_seat
 from .service import MAX_LIST, PageRequest, Service, changes, whole
 
@@ -109,17 +110,16 @@ class Members(Service):
         return updated
 
     @changes
-    def remove(self, change: Change, *, user_id: str) -> Member:
-        """Ends a membership; one's own too, which is then the same as leaving. Answers with the member who was."""
+    def remove(self, change: Change, *, user_id: str) -> FormerMember:
+        """Ends a membership; one's own too, which is then the same as leaving."""
         member = load_member(change, user_id)
         change.ensure_etag(etag(member.revision))
         ensure_shared(change.organization)
         if member.user_id != change.call.principal.user_id:
             ensure_may_touch(change.access, member)
-        end_membership(change, member)
-        gone = Grant(member.role, member.assigned_roles)
-        change.record("member.remove", "member", member.user_id, differences(gone, None))
-        return replace(member, revision=change.organization.revision)
+        former, told = part_with(change, member)
+        change.record("member.remove", "member", member.user_id, told)
+        return former
 
     def _grant(self, change: Change, role: MemberRole, role_ids: list[str]) -> Grant:
         grant = self._roles(change, role, role_ids)
@@ -160,7 +160,7 @@ def _add(change: Change, user: User, grant: Grant) -> Member:
     ensure_shared(change.organization)
     if not join(change, user.id, grant):
         raise AlreadyMember(user_id=user.id)
-    overtaken = cancel_overtaken(change, user.email) if user.email_verified else {}
+    overtaken = cancel_pending(change, user.email) if user.email_verified else {}
     if not overtaken:  # the invitation held the seat
         ensure_seat(change, held=1)
     change.record("member.add", "member", user.id, differences(None, grant) | overtaken)

@@ -1,10 +1,12 @@
 """What becomes of memberships inside a change: the steps that members, invitations and organizations have in common."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from ..domain import ids
+from ..domain.audit import Changes
+from ..domain.audit import changes as differences
 from ..domain.errors import MemberNotFound, UserNotFound
-from ..domain.membership import Grant, Member, ensure_owner_remains
+from ..domain.membership import FormerMember, Grant, Member, ensure_owner_remains
 from ..domain.permissions import Catalog
 from ..domain.roles import MemberRole
 from ..store.change import Change
@@ -13,6 +15,7 @@ from ..store.queries import api_tokens as token_statements
 from ..store.queries import members as statements
 from ..store.queries import users as user_statements
 from .assignments import by_holder, custom_id
+from .offers import cancel_pending
 
 
 def find_member(database: Database, catalog: Catalog, organization_id: str, user_id: str) -> Member | None:
@@ -64,13 +67,29 @@ def set_access(change: Change, member: Member, grant: Grant) -> Member:
     )
 
 
-def end_membership(change: Change, member: Member) -> None:
-    """Ends a membership, and with it its assignments and the tokens bound to it. Raises LastOwner."""
+def part_with(change: Change, member: Member) -> tuple[FormerMember, Changes]:
+    """Ends a membership, and the way back by an invitation that was pending. Answers with who was a member, and with what the
+    audit trail says of it. Raises LastOwner.
+    """
+    token_ids, told = end_membership(change, member)
+    user = change.database.one(user_statements.GET, user_id=member.user_id)
+    cancelled = cancel_pending(change, user.email) if user.email_verified else {}
+    known = {field.name: getattr(member, field.name) for field in fields(member)} | {"revision": change.organization.revision}
+    (_, invitation_id) = cancelled.get("cancelled_invitation_id", (None, ""))
+    former = FormerMember(**known, ended_api_token_ids=token_ids, cancelled_invitation_id=invitation_id)
+    return former, differences(Grant(member.role, member.assigned_roles), None) | told | cancelled
+
+
+def end_membership(change: Change, member: Member) -> tuple[tuple[str, ...], Changes]:
+    """Ends a membership, and with it its assignments and the tokens bound to it. Answers with the ids of those, and with what
+    the audit trail says of them. Raises LastOwner.
+    """
     if member.role is MemberRole.OWNER:
         ensure_owner_remains(change.organization, count_owners(change))
     key = {"organization_id": member.organization_id, "user_id": member.user_id}
     change.database.run(statements.DELETE, **key)
-    change.database.run(token_statements.END_BOUND, **key)
+    token_ids = sorted(change.database.rows(token_statements.END_BOUND, **key))
+    return tuple(token_ids), {"api_tokens": (token_ids, [])} if token_ids else {}
 
 
 def count_owners(change: Change) -> int:

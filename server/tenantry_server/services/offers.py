@@ -76,8 +76,10 @@ def ensure_may_be_invited(change: Change, limits: Limits, email: str) -> None:
     _ensure_room(change, found.pending, limits)
 
 
-def cancel_overtaken(change: Change, email: str) -> Changes:
-    """Ends the pending invitation of an address whose user became a member another way; what the audit trail says of it."""
+def cancel_pending(change: Change, email: str) -> Changes:
+    """Ends the pending invitation to an address whose user became a member another way, or is to be none any more; what the
+    audit trail says of it.
+    """
     organization_id = change.organization.id
     found = change.database.row(
         statements.PENDING_TO, organization_id=organization_id, email=email, now=milliseconds(change.now)

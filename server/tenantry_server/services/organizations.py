@@ -33,7 +33,7 @@ from ..store.queries import users as user_statements
 from ..store.transactions import create
 from ..store.values import milliseconds
 from .assignments import roles_of
-from .memberships import end_membership, load_member, set_access
+from .memberships import load_member, part_with, set_access
 from .placement import default_region, give_first_quota
 from .sealing import Sealing
 from .service import MAX_LIST, PageRequest, Service, changes, whole
@@ -124,8 +124,8 @@ class Organizations(Service):
         """Ends the caller's own membership."""
         ensure_shared(change.organization)
         member = load_member(change, change.call.principal.user_id)
-        end_membership(change, member)
-        change.record("member.leave", "member", member.user_id, differences(Grant(member.role, member.assigned_roles), None))
+        _, told = part_with(change, member)
+        change.record("member.leave", "member", member.user_id, told)
         return change.organization
 
     @changes

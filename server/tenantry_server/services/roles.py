@@ -6,7 +6,7 @@ from ..domain import ids
 from ..domain.audit import Changes
 from ..domain.audit import changes as differences
 from ..domain.call import Call
-from ..domain.errors import OwnAccess, RoleAssigned, SystemRole
+from ..domain.errors import LimitExceeded, OwnAccess, RoleAssigned, SystemRole
 from ..domain.etags import etag
 from ..domain.membership import ensure_holds
 from ..domain.paging import Page
@@ -55,10 +55,11 @@ class Roles(Service):
 
     @changes
     def create(self, change: Change, *, name: str, description: str, permissions: list[str]) -> Role:
-        """Creates a role that grants what the caller holds, or less."""
+        """Creates a role that grants what the caller holds, or less. Raises LimitExceeded."""
         ensure_role_name(name, field="name")
         granted = change.catalog.ensure_grantable(permissions, field="permissions")
         ensure_holds(change.access, frozenset(granted))
+        self._ensure_room(change)
         role = Role(
             id=ids.new(),
             organization_id=change.organization.id,
@@ -141,6 +142,11 @@ class Roles(Service):
         system = [role for role_id, role in sorted(self.store.catalog.roles.items()) if role_id > after]
         own = self.database.rows(statements.LIST, organization_id=call.organization_id, after=after, limit=limit)
         return sorted([*system, *own], key=lambda role: role.id)[:limit]
+
+    def _ensure_room(self, change: Change) -> None:
+        maximum = self.limits.roles
+        if change.database.one(statements.COUNT, organization_id=change.organization.id, most=maximum) >= maximum:
+            raise LimitExceeded(limit="roles", maximum=str(maximum))
 
     def _changing(self, change: Change, role_id: str) -> Role:
         """A role that may be changed: not a system role, not one that the caller has, of the expected etag."""

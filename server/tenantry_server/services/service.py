@@ -30,6 +30,7 @@ class Limits:
     organizations_per_user: int = 10
     pending_invitations: int = 1000
     api_tokens: int = 1000
+    roles: int = 1000
     invitation_lifetime: timedelta = timedelta(days=7)
     undelete_window: timedelta = timedelta(days=30)
     rates: Rates = field(default_factory=Rates)

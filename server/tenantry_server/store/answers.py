@@ -23,7 +23,7 @@ def encode(answer: Any) -> str:
 
 
 def decode(kind: type[T], text: str) -> T:
-    """The answer again: equal to what was encoded, its secrets aside."""
+    """The answer again: equal to what was encoded, its secrets aside. What its class has got since has its default."""
     result: T = _rich(kind, json.loads(text))
     return result
 
@@ -57,7 +57,7 @@ def _rich(kind: Any, value: Any) -> Any:
     if origin is tuple:
         return tuple(_rich(get_args(kind)[0], item) for item in value)
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return kind(**{name: _rich(hint, value[name]) for name, hint in _fields(kind).items()})
+        return kind(**{name: _rich(hint, value[name]) for name, hint in _fields(kind).items() if name in value})
     if kind is datetime:
         return instant(value)
     if isinstance(kind, type) and issubclass(kind, Enum):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from ..domain.authorization import Holding, Sight, Standing, SubjectKey, SubjectKind, holding_of, sight_of_standing
-from ..domain.organizations import OrganizationState
+from ..domain.organizations import OrganizationState, is_over
 from ..domain.permissions import Catalog
 from ..domain.principal import Principal
 from ..domain.roles import Role
@@ -112,11 +112,11 @@ def _standing(organization_id: str, rows: list[Row], roles: _Roles, now: int) ->
 
 
 def _state(kept: str | None, until: int | None, now: int) -> OrganizationState | None:
-    """A suspension ends by itself when its time has come."""
+    """The state of an organization at an instant, as it is kept; None when there is no organization."""
     if kept is None:
         return None
-    is_over = until is not None and until <= now and kept == OrganizationState.SUSPENDED.value
-    return OrganizationState.ACTIVE if is_over else ORGANIZATION_STATES[kept]
+    state = ORGANIZATION_STATES[kept]
+    return OrganizationState.ACTIVE if state is OrganizationState.SUSPENDED and is_over(until, now) else state
 
 
 def _principal(row: Row) -> Principal:

@@ -152,8 +152,12 @@ UPDATE = changing(
 )
 DELETE = changing(lambda: Table.delete().where(Table.id == Slot("api_token_id")))
 # Tokens of a member that are bound to the organization end with the membership.
-END_BOUND = changing(
-    lambda: Table.delete().where((Table.organization_id == Slot("organization_id")) & (Table.user_id == Slot("user_id")))
+END_BOUND = value(
+    lambda: (
+        Table.delete()
+        .where((Table.organization_id == Slot("organization_id")) & (Table.user_id == Slot("user_id")))
+        .returning(Table.id)
+    )
 )
 ADD_SECRET = changing(
     lambda: ApiTokenSecret.insert({ApiTokenSecret.digest: Slot("digest"), ApiTokenSecret.api_token_id: Slot("api_token_id")})

@@ -1,5 +1,9 @@
 """Statements about an organization's own roles."""
 
+from typing import Any
+
+from peewee import Select, fn
+
 from ...domain.roles import Role
 from ..models import Invitation as InvitationTable
 from ..models import InvitationRole, Membership, MembershipRole
@@ -63,6 +67,15 @@ BY_NAME = Statement(
     ),
     record,
 )
+
+
+def _count() -> Any:
+    """How many there are, up to a number that is enough to know."""
+    some = Table.select(Table.id).where(Table.organization_id == Slot("organization_id")).limit(Slot("most")).alias("some")
+    return Select((some,), (fn.COUNT(some.c.id),))
+
+
+COUNT = value(_count)
 INSERT = changing(lambda: Table.insert({column: Slot(column.name) for column in COLUMNS}))
 UPDATE = changing(
     lambda: Table.update(

@@ -101,7 +101,7 @@ class Invitation(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """Until when it can be accepted."""
+        """Until when it can be accepted, by the clock of the server process that is asked."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

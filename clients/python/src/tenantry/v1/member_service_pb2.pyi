@@ -240,16 +240,26 @@ class RemoveMemberResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     REVISION_FIELD_NUMBER: _builtins.int
+    ENDED_API_TOKEN_IDS_FIELD_NUMBER: _builtins.int
+    CANCELLED_INVITATION_ID_FIELD_NUMBER: _builtins.int
     revision: _builtins.int
     """Revision of the organization after the change."""
+    cancelled_invitation_id: _builtins.str
+    """Invitation that was cancelled; empty when none was pending."""
+    @_builtins.property
+    def ended_api_token_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tokens that ended with the membership."""
+
     def __init__(
         self,
         *,
         revision: _builtins.int = ...,
+        ended_api_token_ids: _abc.Iterable[_builtins.str] | None = ...,
+        cancelled_invitation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled_invitation_id", b"cancelled_invitation_id", "ended_api_token_ids", b"ended_api_token_ids", "revision", b"revision"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -97,8 +97,9 @@ class MemberServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveMember(self, request, context):
-        """Ends a membership: all its access is gone with the next call. Only owners remove an owner, and one owner always
-        remains.
+        """Ends a membership: all its access is gone with the next call. The tokens bound to it end, and a pending invitation to the
+        member's verified address, by which they could come back, is cancelled; those to other addresses stay, for whoever proves
+        the address. Only owners remove an owner, and one owner always remains.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

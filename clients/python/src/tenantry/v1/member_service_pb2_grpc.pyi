@@ -45,8 +45,9 @@ class MemberServiceStub:
     owners change an owner, and one owner always remains.
     """
     RemoveMember: _grpc.UnaryUnaryMultiCallable[_member_service_pb2.RemoveMemberRequest, _member_service_pb2.RemoveMemberResponse]
-    """Ends a membership: all its access is gone with the next call. Only owners remove an owner, and one owner always
-    remains.
+    """Ends a membership: all its access is gone with the next call. The tokens bound to it end, and a pending invitation to the
+    member's verified address, by which they could come back, is cancelled; those to other addresses stay, for whoever proves
+    the address. Only owners remove an owner, and one owner always remains.
     """
 
 @_typing.type_check_only
@@ -65,8 +66,9 @@ class MemberServiceAsyncStub(MemberServiceStub):
     owners change an owner, and one owner always remains.
     """
     RemoveMember: _aio.UnaryUnaryMultiCallable[_member_service_pb2.RemoveMemberRequest, _member_service_pb2.RemoveMemberResponse]  # type: ignore[assignment]
-    """Ends a membership: all its access is gone with the next call. Only owners remove an owner, and one owner always
-    remains.
+    """Ends a membership: all its access is gone with the next call. The tokens bound to it end, and a pending invitation to the
+    member's verified address, by which they could come back, is cancelled; those to other addresses stay, for whoever proves
+    the address. Only owners remove an owner, and one owner always remains.
     """
 
 class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -112,8 +114,9 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_service_pb2.RemoveMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_member_service_pb2.RemoveMemberResponse, _abc.Awaitable[_member_service_pb2.RemoveMemberResponse]]:
-        """Ends a membership: all its access is gone with the next call. Only owners remove an owner, and one owner always
-        remains.
+        """Ends a membership: all its access is gone with the next call. The tokens bound to it end, and a pending invitation to the
+        member's verified address, by which they could come back, is cancelled; those to other addresses stay, for whoever proves
+        the address. Only owners remove an owner, and one owner always remains.
         """
 
 def add_MemberServiceServicer_to_server(servicer: MemberServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

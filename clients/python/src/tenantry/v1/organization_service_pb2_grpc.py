@@ -180,7 +180,8 @@ class OrganizationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def LeaveOrganization(self, request, context):
-        """Ends the caller's own membership. The last owner cannot leave, and nobody leaves their personal organization.
+        """Ends the caller's own membership, and what RemoveMember ends with it. The last owner cannot leave, and nobody leaves their
+        personal organization.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

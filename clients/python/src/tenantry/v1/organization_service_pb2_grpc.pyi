@@ -54,7 +54,9 @@ class OrganizationServiceStub:
     deleted meanwhile: nobody could own it.
     """
     LeaveOrganization: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.LeaveOrganizationRequest, _organization_service_pb2.LeaveOrganizationResponse]
-    """Ends the caller's own membership. The last owner cannot leave, and nobody leaves their personal organization."""
+    """Ends the caller's own membership, and what RemoveMember ends with it. The last owner cannot leave, and nobody leaves their
+    personal organization.
+    """
     TransferOwnership: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.TransferOwnershipRequest, _member_pb2.Member]
     """Makes another member an owner and the caller a member, in one step. Answers with the new owner."""
     SetDefaultRegion: _grpc.UnaryUnaryMultiCallable[_organization_service_pb2.SetDefaultRegionRequest, _organization_pb2.Organization]
@@ -102,7 +104,9 @@ class OrganizationServiceAsyncStub(OrganizationServiceStub):
     deleted meanwhile: nobody could own it.
     """
     LeaveOrganization: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.LeaveOrganizationRequest, _organization_service_pb2.LeaveOrganizationResponse]  # type: ignore[assignment]
-    """Ends the caller's own membership. The last owner cannot leave, and nobody leaves their personal organization."""
+    """Ends the caller's own membership, and what RemoveMember ends with it. The last owner cannot leave, and nobody leaves their
+    personal organization.
+    """
     TransferOwnership: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.TransferOwnershipRequest, _member_pb2.Member]  # type: ignore[assignment]
     """Makes another member an owner and the caller a member, in one step. Answers with the new owner."""
     SetDefaultRegion: _aio.UnaryUnaryMultiCallable[_organization_service_pb2.SetDefaultRegionRequest, _organization_pb2.Organization]  # type: ignore[assignment]
@@ -195,7 +199,9 @@ class OrganizationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _organization_service_pb2.LeaveOrganizationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_organization_service_pb2.LeaveOrganizationResponse, _abc.Awaitable[_organization_service_pb2.LeaveOrganizationResponse]]:
-        """Ends the caller's own membership. The last owner cannot leave, and nobody leaves their personal organization."""
+        """Ends the caller's own membership, and what RemoveMember ends with it. The last owner cannot leave, and nobody leaves their
+        personal organization.
+        """
 
     @_abc_1.abstractmethod
     def TransferOwnership(

@@ -73,7 +73,8 @@ class RoleServiceServicer:
     """
 
     def CreateRole(self, request, context):
-        """Creates a role. It can grant only what the caller holds.
+        """Creates a role. It can grant only what the caller holds. Refused with LIMIT_EXCEEDED (`roles`) when the organization has as
+        many roles of its own as the operator allows, by default 1000.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,9 @@ class RoleServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RoleServiceAsyncStub: ...
     CreateRole: _grpc.UnaryUnaryMultiCallable[_role_service_pb2.CreateRoleRequest, _role_pb2.Role]
-    """Creates a role. It can grant only what the caller holds."""
+    """Creates a role. It can grant only what the caller holds. Refused with LIMIT_EXCEEDED (`roles`) when the organization has as
+    many roles of its own as the operator allows, by default 1000.
+    """
     GetRole: _grpc.UnaryUnaryMultiCallable[_role_service_pb2.GetRoleRequest, _role_pb2.Role]
     """Reads a role of the organization, or a system role."""
     ListRoles: _grpc.UnaryUnaryMultiCallable[_role_service_pb2.ListRolesRequest, _role_service_pb2.ListRolesResponse]
@@ -55,7 +57,9 @@ class RoleServiceAsyncStub(RoleServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateRole: _aio.UnaryUnaryMultiCallable[_role_service_pb2.CreateRoleRequest, _role_pb2.Role]  # type: ignore[assignment]
-    """Creates a role. It can grant only what the caller holds."""
+    """Creates a role. It can grant only what the caller holds. Refused with LIMIT_EXCEEDED (`roles`) when the organization has as
+    many roles of its own as the operator allows, by default 1000.
+    """
     GetRole: _aio.UnaryUnaryMultiCallable[_role_service_pb2.GetRoleRequest, _role_pb2.Role]  # type: ignore[assignment]
     """Reads a role of the organization, or a system role."""
     ListRoles: _aio.UnaryUnaryMultiCallable[_role_service_pb2.ListRolesRequest, _role_service_pb2.ListRolesResponse]  # type: ignore[assignment]
@@ -78,7 +82,9 @@ class RoleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _role_service_pb2.CreateRoleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_role_pb2.Role, _abc.Awaitable[_role_pb2.Role]]:
-        """Creates a role. It can grant only what the caller holds."""
+        """Creates a role. It can grant only what the caller holds. Refused with LIMIT_EXCEEDED (`roles`) when the organization has as
+        many roles of its own as the operator allows, by default 1000.
+        """
 
     @_abc_1.abstractmethod
     def GetRole(

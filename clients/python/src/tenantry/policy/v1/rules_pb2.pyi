@@ -40,8 +40,8 @@ TOKEN_PERMISSIONS_FIELD_NUMBER: _builtins.int
 object_id: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
 """An id: a ULID (26 characters) or a UUID (36 characters), in any letter case."""
 display_name: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
-"""A name that people read: 1 to 200 characters on one line, not only blanks, safe to display (see safe_text), and without
-characters that turn the direction of writing.
+"""A name that people read: 1 to 200 characters on one line whatever ends lines, not only blanks, safe to display (see
+safe_text), and without characters that turn the direction of writing.
 """
 safe_text: _extension_dict._ExtensionFieldDescriptor[_validate_pb2.StringRules, _builtins.bool]
 """A text that people read: at most 1,000 characters, safe to display: no HTML tag, no web address, no control
