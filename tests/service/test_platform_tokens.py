@@ -41,7 +41,7 @@ def kind_not_allowed(kind: str) -> tuple[StatusCode, str, dict[str, str]]:
 
 
 def test_token_is_as_it_was_asked_for(world: World) -> None:
-    client = world.platform()
+    client, _ = world.platform(), world.person()
     made = platforms(world, client, "user:read", "user:create", description="What for")
     token = made.token
     assert (token.kind, token.description) == (3, "What for")

@@ -27,6 +27,8 @@ SCANNER = r"tnt_(?:usr|org|plt|rgn)_[0-9A-Za-z]{49}"
 HINT_LENGTH = 12
 LONGEST_OVERLAP = timedelta(days=7)
 _DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+# Two digits at a time: every call with a token has its checksum computed.
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
 _SECRET = re.compile(SCANNER)
 
 
@@ -180,7 +182,7 @@ def digest_of_others(secret: str) -> str:
 
 def _base62(number: int, width: int) -> str:
     digits = ""
-    for _ in range(width):
-        number, digit = divmod(number, 62)
-        digits = _DIGITS[digit] + digits
-    return digits
+    while len(digits) < width:
+        number, pair = divmod(number, len(_PAIRS))
+        digits = _PAIRS[pair] + digits
+    return digits[-width:]

@@ -60,9 +60,9 @@ class SqliteDatabase(Database, peewee.SqliteDatabase):
 
     def _cursor(self) -> sqlite3.Cursor:
         """The thread's own: one for each statement would cost as much again as what Peewee does around it."""
-        connection, cursor = self.connection(), self._kept.cursor
-        if cursor is None or cursor.connection is not connection:
-            cursor = self._kept.cursor = connection.cursor()
+        cursor = self._kept.cursor
+        if cursor is None or cursor.connection is not self._state.conn:  # type: ignore[attr-defined]  # Peewee has it
+            cursor = self._kept.cursor = self.cursor()
         return cursor
 
     @contextmanager
