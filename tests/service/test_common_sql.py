@@ -50,7 +50,11 @@ OPERATORS_OF_SCHEMA = OPERATORS | {"<>", "*"}
 # How each is migrated while others serve. Elsewhere it may have to be told in other words, by `store/expanding.py` and
 # `store/postgresql.py` alone.
 OWN_OF_SCHEMA = {
-    "sqlite": {"PRAGMA": "references are not looked at while a table is made anew"},
+    "sqlite": {
+        "PRAGMA": "references are not looked at while a table is made anew",
+        **dict.fromkeys(("RENAME", "TO"), "how a table is made anew"),
+        **dict.fromkeys(("WITHOUT", "ROWID"), "rows in the order of their key, which costs one tree less"),
+    },
     "postgresql": {
         "CONCURRENTLY": "an index is built while others write",
         **dict.fromkeys(("pg_index", "pg_class", "pg_table_is_visible"), "and may have been left half built"),
