@@ -27,8 +27,9 @@ from ..domain.history import Past
 from ..domain.organizations import OrganizationState
 from ..domain.principal import Principal, PrincipalKind
 from ..domain.roles import Role
+from ..store import subjects as stored
 from ..store.queries import authorization as statements
-from ..store.subjects import Found, Pair, found, standings
+from ..store.subjects import Found, Pair
 from . import history
 from .credentials import Credentials
 from .inquiries import UNSEEN, Inquiry, inquire
@@ -127,14 +128,14 @@ class Authorization(Service):
     def standing(self, pair: Pair) -> Standing:
         """The standing of a pair, in full. A secret that somebody presented, and that is good, counts as used."""
         now = self.store.clock.now()
-        standing = standings(self.database, self.store.catalog, [pair], now)[pair]
+        standing = stored.standing(self.database, self.store.catalog, pair, now)
         self._note_use(pair, standing.good_token_id, now)
         return standing
 
     def found(self, pairs: Iterable[Pair]) -> dict[Pair, Found]:
         """What the standing of each pair amounts to. Good secrets count as used."""
         now = self.store.clock.now()
-        answers = found(self.database, self.store.catalog, pairs, now)
+        answers = stored.found(self.database, self.store.catalog, pairs, now)
         for pair, answer in answers.items():
             self._note_use(pair, answer.good_token_id, now)
         return answers

@@ -34,15 +34,15 @@ class Found(NamedTuple):
     good_token_id: str
 
 
-def standings(database: Database, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> dict[Pair, Standing]:
-    """The standing of each pair, as of now; repetitions are asked about once."""
-    roles, moment = _Roles(catalog), milliseconds(now)
-    return {pair: _standing(pair.organization_id, rows, roles, moment) for pair, rows in _read(database, pairs)}
+def standing(database: Database, catalog: Catalog, pair: Pair, now: datetime) -> Standing:
+    """The standing of a pair, in full, as of now."""
+    ((_, rows),) = _read(database, [pair])
+    return _standing(pair.organization_id, rows, _Roles(catalog), milliseconds(now))
 
 
 def found(database: Database, catalog: Catalog, pairs: Iterable[Pair], now: datetime) -> dict[Pair, Found]:
-    """What the standing of each pair amounts to, as of now. It depends on no user's id, and most members of an organization
-    differ in nothing else: what the rows say is judged once.
+    """What the standing of each pair amounts to, as of now; repetitions are asked about once. It depends on no user's id, and
+    most members of an organization differ in nothing else: what the rows say is judged once.
     """
     roles, moment = _Roles(catalog), milliseconds(now)
     judged: dict[Any, Found] = {}
@@ -51,9 +51,9 @@ def found(database: Database, catalog: Catalog, pairs: Iterable[Pair], now: date
         content = (pair.subject.kind, pair.organization_id, *[row[1:4] + row[5:] for row in rows])
         known = judged.get(content)
         if known is None:
-            standing = _standing(pair.organization_id, rows, roles, moment)
-            sight = sight_of_standing(catalog, standing)
-            known = judged[content] = Found(holding_of(sight, standing.revision), sight, standing.good_token_id)
+            made = _standing(pair.organization_id, rows, roles, moment)
+            sight = sight_of_standing(catalog, made)
+            known = judged[content] = Found(holding_of(sight, made.revision), sight, made.good_token_id)
         result[pair] = known
     return result
 
