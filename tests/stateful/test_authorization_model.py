@@ -186,12 +186,11 @@ def test_every_way_of_asking_says_what_the_model_says(deploy_own: Callable[..., 
 
 
 def _forgets_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    def held(catalog: Any, standing: rules.Standing) -> frozenset[str]:
-        sight = rules.sight_of_standing(catalog, standing)
-        return sight.permissions if sight else frozenset()
+    def holding_of(sight: rules.Sight | None, revision: int) -> rules.Holding:
+        return rules.Holding(sight.permissions if sight else frozenset(), revision)
 
-    for module in ("authorization", "inquiries", "permission_lists"):
-        monkeypatch.setattr(f"tenantry_server.services.{module}.held", held)
+    for module in ("domain.authorization", "services.authorization", "services.inquiries", "store.subjects"):
+        monkeypatch.setattr(f"tenantry_server.{module}.holding_of", holding_of)
 
 
 def _forgets_system_roles(monkeypatch: pytest.MonkeyPatch) -> None:
