@@ -120,7 +120,9 @@ class Membership(Model):
 Membership.add_index(Membership.index(Membership.user_id, Membership.organization_id, name="memberships_user"))
 Membership.add_index(
     Membership.index(
-        Membership.organization_id, Membership.user_id, where=Membership.role == SQL("'owner'"), name="memberships_owner"
+        *(Membership.organization_id, Membership.role, Membership.user_id),
+        where=Membership.role == SQL("'owner'"),
+        name="memberships_owner",
     )
 )
 

@@ -1,11 +1,15 @@
 """On SQLite, tables in which calls look rows up by key keep them in the key's order: one tree to descend instead of two.
 
-Tables of long rows stay as they are: a page of their tree would hold too few. PostgreSQL has nothing of the kind.
+Tables of long rows stay as they are: a page of their tree would hold too few. So do assigned roles: every index would have all
+of their columns, and SQLite would take the wrong one to look for who has a system role. The index of owners names the role, or
+it would look for owners among all members, whose key begins in the same way. PostgreSQL has nothing of the kind.
 """
 
 from typing import Any
 
-_STATEMENTS = (
+_OWNERS = "CREATE INDEX memberships_owner ON memberships (organization_id, role, user_id) WHERE (role = 'owner')"
+_ON_POSTGRESQL = ("DROP INDEX memberships_owner", _OWNERS)
+_ON_SQLITE = (
     """
     CREATE TABLE users_anew (
         id TEXT NOT NULL PRIMARY KEY,
@@ -132,31 +136,11 @@ _STATEMENTS = (
     "DROP TABLE memberships",
     "ALTER TABLE memberships_anew RENAME TO memberships",
     "CREATE INDEX memberships_user ON memberships (user_id, organization_id)",
-    "CREATE INDEX memberships_owner ON memberships (organization_id, user_id) WHERE (role = 'owner')",
-    """
-    CREATE TABLE membership_roles_anew (
-        organization_id TEXT NOT NULL,
-        user_id TEXT NOT NULL,
-        role_id TEXT NOT NULL,
-        custom_role_id TEXT,
-        PRIMARY KEY (organization_id, user_id, role_id),
-        FOREIGN KEY (organization_id, user_id) REFERENCES memberships (organization_id, user_id) ON DELETE CASCADE,
-        FOREIGN KEY (organization_id, custom_role_id) REFERENCES roles (organization_id, id),
-        CHECK (custom_role_id IS NULL OR custom_role_id = role_id)
-    ) WITHOUT ROWID
-    """,
-    "INSERT INTO membership_roles_anew SELECT * FROM membership_roles ORDER BY organization_id, user_id, role_id",
-    "DROP TABLE membership_roles",
-    "ALTER TABLE membership_roles_anew RENAME TO membership_roles",
-    "CREATE INDEX membership_roles_role ON membership_roles (organization_id, custom_role_id, user_id)",
-    """
-    CREATE INDEX membership_roles_system ON membership_roles (organization_id, role_id, user_id)
-    WHERE (custom_role_id IS NULL)
-    """,
+    _OWNERS,
 )
 
 
 def up(migrator: Any, db: Any) -> None:
     """Makes the tables anew; references are not looked at meanwhile."""
-    for statement in _STATEMENTS if db.param == "?" else ():
+    for statement in _ON_SQLITE if db.param == "?" else _ON_POSTGRESQL:
         db.execute_sql(statement)
