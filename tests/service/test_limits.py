@@ -1,7 +1,7 @@
 """Limits that the operator sets: organizations a user may have created, invitations that may be pending, roles of one's own."""
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from datetime import UTC, timedelta
 from typing import Any
@@ -27,6 +27,7 @@ INVITE = "InvitationService.CreateInvitation"
 TOO_MANY_ORGANIZATIONS = {"limit": "organizations created by a user", "maximum": "3"}
 TOO_MANY_ROLES = {"limit": "roles", "maximum": "2"}
 TOO_MANY_INVITATIONS = {"limit": "pending invitations", "maximum": "2"}
+TOO_MANY_TO_ADDRESS = {"limit": "pending invitations to an address", "maximum": "3"}
 
 
 @pytest.fixture
@@ -135,6 +136,61 @@ def test_full_organization_can_still_send_its_pending_invitations_again(small: W
     ana, acme, offers = invitation_full(small)
     resend = "InvitationService.ResendInvitation"
     assert ana.rpc(resend, organization_id=acme.id, invitation_id=offers[0].id).state == 1
+
+
+@pytest.fixture
+def flooded(deploy_own: Callable[..., World]) -> tuple[World, str, list[tuple[Person, Any, Any]]]:
+    """An address that organizations have invited as often as all of them together may."""
+    world, address = deploy_own(limits=Limits(pending_invitations_per_address=3)), "Guest@example.com"
+    made = []
+    for _ in range(3):
+        owner = world.person()
+        organization = world.organization(owner)
+        made.append((owner, organization, world.invite(organization, owner, address)))
+    return world, address, made
+
+
+def test_an_address_has_so_many_pending_invitations_and_no_more(flooded: tuple[World, str, list[Any]]) -> None:
+    world, address, made = flooded
+    ana = world.person()
+    acme = world.organization(ana)
+    given = {"organization_id": acme.id, "email": address.upper(), "role": OWNER}
+    with world.unchanged(acme):
+        ensure_exceeded(ana.rpc.refusal(INVITE, **given), TOO_MANY_TO_ADDRESS)
+        ensure_exceeded(ana.rpc.refusal(INVITE, **given, validate_only=True), TOO_MANY_TO_ADDRESS)
+    assert world.invite(acme, ana, "other@example.com").state == 1
+    guest = world.person(email=address)
+    guest.rpc("InvitationService.DeclineInvitation", invitation_id=made[0][2].id)
+    assert ana.rpc(INVITE, **given).state == 1
+
+
+@pytest.mark.parametrize("end", ["expired", "deleted", "suspended"])
+def test_what_the_invitee_is_not_told_of_leaves_room(flooded: tuple[World, str, list[Any]], end: str) -> None:
+    world, address, made = flooded
+    ana = world.person()
+    acme = world.organization(ana)
+    owner, organization, offer = made[0]
+    if end == "deleted":
+        owner.rpc(DELETE, organization_id=organization.id)
+    if end == "suspended":
+        world.platform()("OrganizationService.SuspendOrganization", organization_id=organization.id)
+    with world.at(offer.expire_time.ToDatetime(UTC)) if end == "expired" else nullcontext():
+        assert world.invite(acme, ana, address).state == 1
+
+
+def test_an_invitation_that_ran_out_is_not_sent_again_beyond_what_the_address_may_have(
+    flooded: tuple[World, str, list[Any]],
+) -> None:
+    world, address, made = flooded
+    owner, organization, offer = made[0]
+    with world.at(made[-1][2].expire_time.ToDatetime(UTC)):
+        for _ in range(3):
+            another = world.person()
+            world.invite(world.organization(another), another, address)
+        refusal = owner.rpc.refusal(
+            "InvitationService.ResendInvitation", organization_id=organization.id, invitation_id=offer.id
+        )
+    ensure_exceeded(refusal, TOO_MANY_TO_ADDRESS)
 
 
 def test_organization_has_so_many_roles_of_its_own_and_no_more(small: World) -> None:

@@ -45,6 +45,20 @@ def test_the_answer_is_the_same_for_everybody(world: World) -> None:
             )
 
 
+@pytest.mark.parametrize("known", ["user", "unknown"])
+def test_an_address_that_is_invited_too_often_is_refused_alike(known: str, deploy_own: Callable[..., World]) -> None:
+    world = deploy_own(limits=Limits(pending_invitations_per_address=1, organizations_per_user=100))
+    client, organization_id, addresses = quiet_client(world)
+    another = world.person()
+    world.invite(world.organization(another), another, addresses[known])
+    refusal = client.refusal(ADD, organization_id=organization_id, email=addresses[known], role="member")
+    assert refusal.seen == (
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "LIMIT_EXCEEDED",
+        {"limit": "pending invitations to an address", "maximum": "1"},
+    )
+
+
 @pytest.mark.parametrize("known", ["member", "user", "invited", "unverified", "unknown"])
 def test_a_full_organization_refuses_everybody_alike(known: str, deploy_own: Callable[..., World]) -> None:
     world = deploy_own(limits=Limits(pending_invitations=1, organizations_per_user=100))

@@ -52,7 +52,7 @@ GROWING = {
     "invitations.COUNT_MINE": "counts one's own invitations",
     **dict.fromkeys(
         ("invitations.COUNT_PENDING", "invitations.OBSTACLES"),
-        "counts the pending invitations of an organization, up to how many there may be",
+        "counts the pending invitations of an organization, and to an address, up to how many there may be",
     ),
     "invitations.CLOSE_OVERDUE": "writes down, once, what ran out since somebody was invited last",
     "invitations.LIST expired": "goes through the invitations by id: which have expired is computed",

@@ -33,7 +33,12 @@ _FOLDER = TemporaryDirectory(prefix="tenantry-keys-")
 atexit.register(_FOLDER.cleanup)
 # Races are arranged by holding several calls at once, quick ones too.
 bootstrap._SQLITE_QUICK = bootstrap._THREADS
-LIMITS = Limits(organizations_per_user=1000, api_tokens=100_000, secret_keys=SecretKeys(Path(_FOLDER.name) / "secret.keys"))
+LIMITS = Limits(
+    organizations_per_user=1000,
+    pending_invitations_per_address=100_000,
+    api_tokens=100_000,
+    secret_keys=SecretKeys(Path(_FOLDER.name) / "secret.keys"),
+)
 LIMITS.secret_keys.add()
 # When tokens were last used, and how often organizations call, is written when a test says so, or it would come between what
 # another test counts.

@@ -81,7 +81,7 @@ class Members(Service):
         grant = self._named_grant(change, role)
         told = "member:read" in change.access.permissions
         if not told:
-            ensure_room(change, self.limits)  # or the limit would tell who needs an invitation
+            ensure_room(change, self.limits, address)  # or the limit would tell who needs an invitation
         user = change.database.row(user_statements.VERIFIED, email=address, verified=True)
         try:
             if user is None:

@@ -65,15 +65,14 @@ def invite(change: Change, limits: Limits, email: str, grant: Grant, expire_time
 def ensure_may_be_invited(change: Change, limits: Limits, email: str) -> None:
     """Refuses personal organizations, members, and one pending invitation too many; overdue ones make way."""
     ensure_shared(change.organization)
-    slots = {"organization_id": change.organization.id, "now": milliseconds(change.now)}
-    found = change.database.one(statements.OBSTACLES, email=email, most=limits.pending_invitations, **slots)
+    found = _obstacles(change, limits, email)
     if found.member_id is not None:
         raise AlreadyMember(email=email)
     if found.pending_id is not None:
         raise InvitationPending(email=email)
     if found.overdue:
-        change.database.run(statements.CLOSE_OVERDUE, **slots)
-    _ensure_room(change, found.pending, limits)
+        change.database.run(statements.CLOSE_OVERDUE, organization_id=change.organization.id, now=milliseconds(change.now))
+    _ensure_room(change, found, limits)
 
 
 def cancel_pending(change: Change, email: str) -> Changes:
@@ -90,16 +89,27 @@ def cancel_pending(change: Change, email: str) -> Changes:
     return {"cancelled_invitation_id": (None, found)}
 
 
-def ensure_room(change: Change, limits: Limits) -> None:
-    """Refuses what would be one pending invitation, or one seat, too many."""
-    slots = {"organization_id": change.organization.id, "now": milliseconds(change.now)}
-    pending = change.database.one(statements.COUNT_PENDING, most=limits.pending_invitations, **slots)
-    _ensure_room(change, pending, limits)
+def ensure_room(change: Change, limits: Limits, email: str) -> None:
+    """Refuses what would be one pending invitation, of the organization or to the address, or one seat, too many."""
+    _ensure_room(change, _obstacles(change, limits, email), limits)
 
 
-def _ensure_room(change: Change, pending: int, limits: Limits) -> None:
-    if pending >= limits.pending_invitations:
+def _obstacles(change: Change, limits: Limits, email: str) -> statements.Obstacles:
+    return change.database.one(
+        statements.OBSTACLES,
+        email=email,
+        most=limits.pending_invitations,
+        most_to_address=limits.pending_invitations_per_address,
+        organization_id=change.organization.id,
+        now=milliseconds(change.now),
+    )
+
+
+def _ensure_room(change: Change, found: statements.Obstacles, limits: Limits) -> None:
+    if found.pending >= limits.pending_invitations:
         raise LimitExceeded(limit="pending invitations", maximum=str(limits.pending_invitations))
+    if found.pending_to_address >= limits.pending_invitations_per_address:
+        raise LimitExceeded(limit="pending invitations to an address", maximum=str(limits.pending_invitations_per_address))
     ensure_seat(change)
 
 

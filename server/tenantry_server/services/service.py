@@ -29,6 +29,7 @@ class Limits:
 
     organizations_per_user: int = 10
     pending_invitations: int = 1000
+    pending_invitations_per_address: int = 100
     api_tokens: int = 1000
     roles: int = 1000
     invitation_lifetime: timedelta = timedelta(days=7)

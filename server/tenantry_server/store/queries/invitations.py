@@ -136,13 +136,15 @@ MY_ASSIGNMENTS = Statement(
 
 class Obstacles(NamedTuple):
     """What may stand in the way of an invitation to an address: a member who has it, the id of a pending invitation to it, how
-    many of the organization are pending (counted up to `most`), and whether some have run out that are still kept as pending.
+    many of the organization are pending (counted up to `most`), and whether some have run out that are still kept as pending;
+    and how many the address has from all organizations (counted up to `most_to_address`).
     """
 
     member_id: str | None
     pending_id: str | None
     pending: int
     overdue: bool
+    pending_to_address: int
 
 
 def _here() -> Any:
@@ -159,13 +161,20 @@ def _pending() -> Any:
     return Select((some,), (fn.COUNT(some.c.id),))
 
 
+def _pending_to_address() -> Any:
+    """How many an invitee would be told of, up to a number that is enough to know."""
+    mine = Table.select(Table.id).join(Organization, on=Organization.id == Table.organization_id).where(_MINE())
+    some = mine.limit(Slot("most_to_address")).alias("mine")
+    return Select((some,), (fn.COUNT(some.c.id),))
+
+
 def _overdue() -> Any:
     return fn.EXISTS(Table.select(SQL("1")).where(_here() & _OVERDUE()))
 
 
 OBSTACLES = Statement(
-    lambda: Select((), (members.by_email(), _pending_to(), _pending(), _overdue())),
-    lambda row: Obstacles(row[0], row[1], row[2], bool(row[3])),
+    lambda: Select((), (members.by_email(), _pending_to(), _pending(), _overdue(), _pending_to_address())),
+    lambda row: Obstacles(row[0], row[1], row[2], bool(row[3]), row[4]),
 )
 COUNT_PENDING = value(_pending)
 PENDING_TO = value(_pending_to)

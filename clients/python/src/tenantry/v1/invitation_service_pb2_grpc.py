@@ -99,7 +99,10 @@ class InvitationServiceServicer:
 
     def CreateInvitation(self, request, context):
         """Invites an e-mail address. At most one invitation of an address is pending in an organization; nobody grants what
-        they do not hold, and a personal organization takes no invitations.
+        they do not hold, and a personal organization takes no invitations. Refused with LIMIT_EXCEEDED when as many invitations
+        are pending as the operator allows: of the organization (`pending invitations`, by default 1000), or to the address from
+        all organizations (`pending invitations to an address`, by default 100; those that organizations make at the very same
+        moment may go beyond it).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,10 @@ class InvitationServiceStub:
     def __new__(cls, channel: _aio.Channel) -> InvitationServiceAsyncStub: ...
     CreateInvitation: _grpc.UnaryUnaryMultiCallable[_invitation_service_pb2.CreateInvitationRequest, _invitation_pb2.Invitation]
     """Invites an e-mail address. At most one invitation of an address is pending in an organization; nobody grants what
-    they do not hold, and a personal organization takes no invitations.
+    they do not hold, and a personal organization takes no invitations. Refused with LIMIT_EXCEEDED when as many invitations
+    are pending as the operator allows: of the organization (`pending invitations`, by default 1000), or to the address from
+    all organizations (`pending invitations to an address`, by default 100; those that organizations make at the very same
+    moment may go beyond it).
     """
     BatchCreateInvitations: _grpc.UnaryUnaryMultiCallable[_invitation_service_pb2.BatchCreateInvitationsRequest, _invitation_service_pb2.BatchCreateInvitationsResponse]
     """Invites several addresses. Each item is answered for itself: one that is refused does not hinder the others."""
@@ -70,7 +73,10 @@ class InvitationServiceAsyncStub(InvitationServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateInvitation: _aio.UnaryUnaryMultiCallable[_invitation_service_pb2.CreateInvitationRequest, _invitation_pb2.Invitation]  # type: ignore[assignment]
     """Invites an e-mail address. At most one invitation of an address is pending in an organization; nobody grants what
-    they do not hold, and a personal organization takes no invitations.
+    they do not hold, and a personal organization takes no invitations. Refused with LIMIT_EXCEEDED when as many invitations
+    are pending as the operator allows: of the organization (`pending invitations`, by default 1000), or to the address from
+    all organizations (`pending invitations to an address`, by default 100; those that organizations make at the very same
+    moment may go beyond it).
     """
     BatchCreateInvitations: _aio.UnaryUnaryMultiCallable[_invitation_service_pb2.BatchCreateInvitationsRequest, _invitation_service_pb2.BatchCreateInvitationsResponse]  # type: ignore[assignment]
     """Invites several addresses. Each item is answered for itself: one that is refused does not hinder the others."""
@@ -107,7 +113,10 @@ class InvitationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_invitation_pb2.Invitation, _abc.Awaitable[_invitation_pb2.Invitation]]:
         """Invites an e-mail address. At most one invitation of an address is pending in an organization; nobody grants what
-        they do not hold, and a personal organization takes no invitations.
+        they do not hold, and a personal organization takes no invitations. Refused with LIMIT_EXCEEDED when as many invitations
+        are pending as the operator allows: of the organization (`pending invitations`, by default 1000), or to the address from
+        all organizations (`pending invitations to an address`, by default 100; those that organizations make at the very same
+        moment may go beyond it).
         """
 
     @_abc_1.abstractmethod
