@@ -175,7 +175,9 @@ VARIABLES = (
     Variable("OIDC_JWKS_FILE", "", "files with the keys of identity providers, instead of URLs", str),
     Variable("MAX_ORGANIZATIONS_PER_USER", "10", "organizations a user may have created, the personal one included", _count),
     Variable("MAX_PENDING_INVITATIONS", "1000", "invitations of an organization that may be pending", _count),
-    Variable("MAX_PENDING_INVITATIONS_PER_ADDRESS", "100", "invitations to an address, of all organizations", _count),
+    Variable(
+        "MAX_INVITATIONS_PER_ADDRESS", "100", "invitations to an address that may be pending, from all organizations", _count
+    ),
     Variable("MAX_API_TOKENS", "1000", "API tokens of an owner in an organization", _count),
     Variable("MAX_ROLES", "1000", "roles of an organization's own", _count),
     Variable("INVITATION_LIFETIME", "7d", "how long an invitation can be accepted when nothing else is said", duration),
@@ -242,7 +244,7 @@ def load(environment: Mapping[str, str]) -> Settings:
         limits=Limits(
             organizations_per_user=values["MAX_ORGANIZATIONS_PER_USER"],
             pending_invitations=values["MAX_PENDING_INVITATIONS"],
-            pending_invitations_per_address=values["MAX_PENDING_INVITATIONS_PER_ADDRESS"],
+            pending_invitations_per_address=values["MAX_INVITATIONS_PER_ADDRESS"],
             api_tokens=values["MAX_API_TOKENS"],
             roles=values["MAX_ROLES"],
             invitation_lifetime=values["INVITATION_LIFETIME"],

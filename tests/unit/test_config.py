@@ -74,7 +74,7 @@ CASES: dict[str, tuple[Read, Any, str, Any, list[str]]] = {
     ),
     "MAX_ORGANIZATIONS_PER_USER": (lambda s: s.limits.organizations_per_user, 10, "3", 3, ["0", "ten"]),
     "MAX_PENDING_INVITATIONS": (lambda s: s.limits.pending_invitations, 1000, "5", 5, ["-5", "1e3"]),
-    "MAX_PENDING_INVITATIONS_PER_ADDRESS": (lambda s: s.limits.pending_invitations_per_address, 100, "7", 7, ["0", "x"]),
+    "MAX_INVITATIONS_PER_ADDRESS": (lambda s: s.limits.pending_invitations_per_address, 100, "7", 7, ["0", "x"]),
     "MAX_API_TOKENS": (lambda s: s.limits.api_tokens, 1000, "7", 7, ["0", "all"]),
     "MAX_ROLES": (lambda s: s.limits.roles, 1000, "9", 9, ["0", "-1"]),
     "INVITATION_LIFETIME": (
