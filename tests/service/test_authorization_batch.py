@@ -16,6 +16,7 @@ from support.sql import Heard
 from support.world import AUDITOR, DEVELOPER, Person, World
 
 from tenantry_server.domain import ids
+from tenantry_server.store import subjects
 
 READ, WRITE, DELETE = "sandbox:read", "sandbox:write", "sandbox:delete"
 MOST = 1000
@@ -146,6 +147,28 @@ def _alone(caller: Any, question: dict[str, Any]) -> Any:
 
 def _rest(question: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in question.items() if name == "subject"}
+
+
+def _about_a_bound_token(world: World) -> tuple[list[Any], list[Any]]:
+    """What a batch says of a token that is bound to one of two organizations, whose rows say the same; and what is right."""
+    ana = world.person()
+    acme, birch = world.organization(ana), world.organization(ana)
+    bound, _ = (world.token(ana, organization_id=each.id) for each in (acme, birch))
+    revision = world.revision(acme.id)
+    assert revision == world.revision(birch.id)
+    asked = [item(here, READ, credential=bound) for here in (acme, birch, birch, acme)]
+    return batch(world.platform(), asked), [(here, revision) for here in (True, False, False, True)]
+
+
+def test_a_token_holds_nothing_where_it_is_not_bound_however_much_else_is_the_same(world: World) -> None:
+    said, right = _about_a_bound_token(world)
+    assert said == right
+
+
+def test_control_judged_without_the_organization_it_would(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subjects, "_content", lambda pair, rows: (pair.subject, *[row[1:] for row in rows]))
+    said, right = _about_a_bound_token(world)
+    assert said != right
 
 
 def test_a_batch_is_one_statement_for_each_kind_of_subject(world: World) -> None:

@@ -16,8 +16,6 @@ CHECK = "authorization:check"
 READ_MEMBERS = "member:read"
 # Who holds this is told which of the organization's own roles would grant a permission.
 READ_ROLES = "role:read"
-
-
 NOTHING: frozenset[str] = frozenset()
 
 
@@ -191,8 +189,9 @@ class Holding(NamedTuple):
 
 def holding_of(sight: Sight | None, revision: int) -> Holding:
     """What somebody holds who sees an organization like this: nothing, while it is not active."""
-    is_active = sight is not None and sight.state is OrganizationState.ACTIVE
-    return Holding(sight.permissions if sight is not None and is_active else NOTHING, revision)
+    if sight is None or sight.state is not OrganizationState.ACTIVE:
+        return Holding(NOTHING, revision)
+    return Holding(sight.permissions, revision)
 
 
 def sight_of_access(access: Access) -> Sight:

@@ -204,11 +204,11 @@ class _Batch:
         """The answer, PermissionMissing or RevisionNotReached."""
         if isinstance(asked, TenantryError):
             return asked
-        question, (key, is_own), pair = asked
-        sight, shown = self._sight(pair.organization_id), self._view(pair.organization_id, is_own)
+        question, named, pair = asked
+        sight, shown = self._sight(pair.organization_id), self._view(pair.organization_id, named.is_own)
         if isinstance(shown, TenantryError):
             return shown
-        inquiry = Inquiry(pair, sight, shown, is_own and key == self._own)
+        inquiry = Inquiry(pair, sight, shown, named.is_caller)
         try:
             return _answer(question, inquiry.holding(self._look))
         except TenantryError as refusal:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ..domain.authorization import NOTHING, Holding, Sight, View, holding_of, view
 from ..domain.principal import Principal
 from ..store.subjects import Pair
-from .subjects import Named, own_key
+from .subjects import Named
 
 UNSEEN = Holding(NOTHING, 0)
 
@@ -37,4 +37,4 @@ class Inquiry(NamedTuple):
 def inquire(principal: Principal, named: Named, pair: Pair, sight: Sight | None) -> Inquiry:
     """An inquiry of a caller who has this sight of the organization. Raises PermissionMissing."""
     shown = view(principal, sight, is_own=named.is_own)
-    return Inquiry(pair, sight, shown, named.is_own and named.key == own_key(principal))
+    return Inquiry(pair, sight, shown, named.is_caller)

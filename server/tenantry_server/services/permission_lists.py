@@ -16,7 +16,7 @@ from ..store.subjects import Pair
 from ..store.values import milliseconds
 from .authorization import Authorization
 from .service import PageRequest, Service
-from .subjects import Named, Subject, own_key
+from .subjects import Named, Subject
 
 
 class PermissionPage(NamedTuple):
@@ -75,7 +75,7 @@ class PermissionLists(Service):
 
         Who asks about their own user is not told what their credential does not reach.
         """
-        if named.key == own_key(caller):
+        if named.is_caller:
             return caller
         if named.is_own:
             return replace(caller, permissions=None)

@@ -18,10 +18,13 @@ class Subject(NamedTuple):
 
 
 class Named(NamedTuple):
-    """A subject that the caller may name: by what it is looked up, and whether it is the caller."""
+    """A subject that the caller may name: by what it is looked up, whether it is the caller or their user, and whether it is
+    the very credential that makes the call.
+    """
 
     key: SubjectKey
     is_own: bool
+    is_caller: bool
 
 
 def resolve(principal: Principal, subject: Subject | None, credentials: Credentials | None) -> Named:
@@ -31,15 +34,16 @@ def resolve(principal: Principal, subject: Subject | None, credentials: Credenti
     name a token or a credential that is not their own, and IdentityProviderUnavailable.
     """
     if subject is None or (subject.api_token_id and _names_own_token(principal, subject.api_token_id)):
-        return Named(own_key(principal), is_own=True)
+        return Named(own_key(principal), is_own=True, is_caller=True)
     if principal.kind is PrincipalKind.PLATFORM:
         if not may_check_anybody(principal):
             raise PermissionMissing(permissions=CHECK)
-        return Named(_key(subject, credentials), is_own=False)
+        return Named(_key(subject, credentials), is_own=False, is_caller=False)
     if not subject.user_id:
         raise PrincipalKindNotAllowed(principal_kind=principal.kind)
     key = _key(subject, credentials)
-    return Named(key, is_own=key.parts == (principal.user_id,))
+    is_own = key.parts == (principal.user_id,)
+    return Named(key, is_own, is_own and key == own_key(principal))
 
 
 def own_key(principal: Principal) -> SubjectKey:

@@ -76,6 +76,12 @@ def _column(index: int) -> Adapt:
     return lambda rows: [row[index] for row in rows]
 
 
+def count_up_to(rows: Any, most: str) -> peewee.Select:
+    """How many rows a query has, counted up to the slot `most`: a number that is enough to know."""
+    some = rows.limit(Slot(most)).alias("some")
+    return peewee.Select((some,), (peewee.fn.COUNT(peewee.SQL("1")),))
+
+
 def constant(word: str) -> peewee.SQL:
     """A word that stands in the text itself. As a parameter it would hide from the planner which partial index fits."""
     return peewee.SQL(f"'{word}'")

@@ -48,7 +48,7 @@ def found(database: Database, catalog: Catalog, pairs: Iterable[Pair], now: date
     judged: dict[Any, Found] = {}
     result: dict[Pair, Found] = {}
     for pair, rows in _read(database, pairs):
-        content = (pair.subject.kind, pair.organization_id, *[row[1:4] + row[5:] for row in rows])
+        content = _content(pair, rows)
         known = judged.get(content)
         if known is None:
             made = _standing(pair.organization_id, rows, roles, moment)
@@ -56,6 +56,11 @@ def found(database: Database, catalog: Catalog, pairs: Iterable[Pair], now: date
             known = judged[content] = Found(holding_of(sight, made.revision), sight, made.good_token_id)
         result[pair] = known
     return result
+
+
+def _content(pair: Pair, rows: list[Row]) -> Any:
+    """All that a standing is judged by: what the rows say, but for their number and the user's id, and where."""
+    return (pair.subject.kind, pair.organization_id, *[row[1:4] + row[5:] for row in rows])
 
 
 def _read(database: Database, pairs: Iterable[Pair]) -> Iterator[tuple[Pair, list[Row]]]:

@@ -10,7 +10,7 @@ from ...domain.roles import MemberRole, Role
 from ..models import Invitation as Table
 from ..models import InvitationRole, Organization
 from ..models import Role as RoleTable
-from ..statements import Row, Slot, Statement, changing, constant, value
+from ..statements import Row, Slot, Statement, changing, constant, count_up_to, value
 from ..values import instant
 from . import members, organizations, roles
 
@@ -156,16 +156,13 @@ def _pending_to() -> Any:
 
 
 def _pending() -> Any:
-    """How many there are, up to a number that is enough to know."""
-    some = Table.select(Table.id).where(_here() & _OPEN()).limit(Slot("most")).alias("some")
-    return Select((some,), (fn.COUNT(some.c.id),))
+    return count_up_to(Table.select(Table.id).where(_here() & _OPEN()), "most")
 
 
 def _pending_to_address() -> Any:
-    """How many an invitee would be told of, up to a number that is enough to know."""
+    """How many an invitee would be told of."""
     mine = Table.select(Table.id).join(Organization, on=Organization.id == Table.organization_id).where(_MINE())
-    some = mine.limit(Slot("most_to_address")).alias("mine")
-    return Select((some,), (fn.COUNT(some.c.id),))
+    return count_up_to(mine, "most_to_address")
 
 
 def _overdue() -> Any:

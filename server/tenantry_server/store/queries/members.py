@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from peewee import JOIN, Select, fn
+from peewee import JOIN, fn
 
 from ...domain.membership import Member
 from ...domain.roles import MemberRole, Role
@@ -11,7 +11,7 @@ from ..models import Membership as Table
 from ..models import MembershipRole
 from ..models import Role as RoleTable
 from ..people import User
-from ..statements import Row, Slot, Statement, changing, constant, value
+from ..statements import Row, Slot, Statement, changing, constant, count_up_to, value
 from ..values import instant
 from . import roles
 
@@ -95,13 +95,7 @@ ROLES_OF_USER = Statement(
 )
 
 
-def _some() -> Select:
-    some = Table.select(Table.user_id).where(Table.organization_id == Slot("organization_id")).limit(Slot("most")).alias("some")
-    return Select((some,), (fn.COUNT(some.c.user_id),))
-
-
-# How many members there are, up to a number that is enough to know.
-COUNT = value(_some)
+COUNT = value(lambda: count_up_to(Table.select(Table.user_id).where(Table.organization_id == Slot("organization_id")), "most"))
 OWNERS = value(
     lambda: Table.select(fn.COUNT(Table.user_id)).where(
         (Table.organization_id == Slot("organization_id")) & (Table.role == constant(MemberRole.OWNER))

@@ -1,14 +1,10 @@
 """Statements about an organization's own roles."""
 
-from typing import Any
-
-from peewee import Select, fn
-
 from ...domain.roles import Role
 from ..models import Invitation as InvitationTable
 from ..models import InvitationRole, Membership, MembershipRole
 from ..models import Role as Table
-from ..statements import Row, Slot, Statement, changing, value
+from ..statements import Row, Slot, Statement, changing, count_up_to, value
 from ..values import instant, words
 
 COLUMNS = (
@@ -67,15 +63,7 @@ BY_NAME = Statement(
     ),
     record,
 )
-
-
-def _count() -> Any:
-    """How many there are, up to a number that is enough to know."""
-    some = Table.select(Table.id).where(Table.organization_id == Slot("organization_id")).limit(Slot("most")).alias("some")
-    return Select((some,), (fn.COUNT(some.c.id),))
-
-
-COUNT = value(_count)
+COUNT = value(lambda: count_up_to(Table.select(Table.id).where(Table.organization_id == Slot("organization_id")), "most"))
 INSERT = changing(lambda: Table.insert({column: Slot(column.name) for column in COLUMNS}))
 UPDATE = changing(
     lambda: Table.update(
