@@ -22,8 +22,9 @@ def policies(
     requirement: Requirement = PUBLIC, *, is_change: bool = False, organization_header: str = ""
 ) -> dict[str, MethodPolicy]:
     """One policy for the methods of every shape."""
+    about = (organization_header, bool(organization_header))
     return {
-        path: MethodPolicy(path, path[1:].replace("/", "."), requirement, is_change, organization_header)
+        path: MethodPolicy(path, path[1:].replace("/", "."), requirement, is_change, *about)
         for path in (f"/{SERVICE}/{shape}" for shape in SHAPES)
     }
 

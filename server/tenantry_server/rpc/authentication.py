@@ -60,10 +60,11 @@ def _named_organization(policy: MethodPolicy, request: Any) -> str:
     """The organization in which the caller's standing is read together with who calls: the one that a SCOPED request must
     name and an AUTHENTICATED one may name; the latter is not refused when the caller has nothing to do with it.
     """
-    if policy.requirement.level is Level.SCOPED:
-        return ids.find_or_nil(request.organization_id)
-    named = getattr(request, "organization_id", "") if policy.requirement.level is Level.AUTHENTICATED else ""
-    return ids.find_or_nil(named) if named else ""
+    level = policy.requirement.level
+    if not policy.names_organization or level is Level.PLATFORM:
+        return ""
+    named = request.organization_id
+    return ids.find_or_nil(named) if named or level is Level.SCOPED else ""
 
 
 def _name_organization(policy: MethodPolicy, call: Call, request: Message, known: Known, metadata: Mapping[str, str]) -> None:

@@ -56,6 +56,8 @@ class MethodPolicy:
     is_change: bool
     # The header that names the organization of a dialect's method, if one does.
     organization_header: str = ""
+    # Whether its requests have a field for the organization that they are about.
+    names_organization: bool = False
     # What its calls count against in an organization, and whether they are metered there.
     rate_class: RateClass = RateClass.AUTHENTICATED
     is_metered: bool = True
@@ -111,8 +113,18 @@ def _declared(method: MethodDescriptor, catalog: Catalog, pool: DescriptorPool) 
     if access.rate_limit_class not in _RATE_CLASSES:
         raise PolicyError(f"{core.full_name} declares a class of rate limit that this version does not know")
     rate_class = _RATE_CLASSES[access.rate_limit_class]
-    counts = (rate_class, not access.unmetered, not access.unlimited)
-    return MethodPolicy(_path(method), core.full_name, requirement, is_change, header, *counts, is_quick=is_quick)
+    return MethodPolicy(
+        path=_path(method),
+        core=core.full_name,
+        requirement=requirement,
+        is_change=is_change,
+        organization_header=header,
+        names_organization=_names_organization(method),
+        rate_class=rate_class,
+        is_metered=not access.unmetered,
+        is_limited=not access.unlimited,
+        is_quick=is_quick,
+    )
 
 
 def _requirement(core: MethodDescriptor, catalog: Catalog) -> Requirement:

@@ -79,8 +79,8 @@ class Database(peewee.Database):
             if self._thread.deadline is not None or classify(error) is not Fault.LOST:
                 raise
             rows = self._fetch_again(text, parameters, error)
-        make = statement.make
-        return [make(row) for row in rows]
+        make: Any = statement.make
+        return rows if make is tuple else [make(row) for row in rows]
 
     def _fetch_again(self, text: str, parameters: list[Any], error: peewee.PeeweeException) -> list[Any]:
         """A few more tries, with new connections; raises the last error when they are lost, too."""
@@ -97,7 +97,7 @@ class Database(peewee.Database):
 
     def _fetch(self, text: str, parameters: list[Any]) -> list[Any]:
         with self.reading():
-            return self.executed(text, parameters).rows
+            return self.executed(text, parameters)[0]
 
     def row(self, statement: Statement[T], **values: Any) -> T | None:
         """The first row of a statement, or None."""
@@ -112,12 +112,12 @@ class Database(peewee.Database):
         """How many rows a statement changed."""
         text, parameters = statement.sql(self, values)
         with self.reading():
-            return self.executed(text, parameters).rowcount
+            return self.executed(text, parameters)[1]
 
     def executed(self, text: str, parameters: list[Any]) -> Result:
         """What comes of a statement that will be executed often. Peewee's query hooks hear of it."""
         cursor = self.execute_sql(text, parameters)
-        return Result(cursor.fetchall() if cursor.description else [], cursor.rowcount)
+        return cursor.fetchall() if cursor.description else [], cursor.rowcount
 
     def _connect(self) -> Any:
         connection = super()._connect()  # type: ignore[misc]  # the engine class has it

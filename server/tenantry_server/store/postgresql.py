@@ -7,6 +7,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import peewee
+import psycopg
 from playhouse.postgres_ext import Psycopg3Database
 
 from .database import Database
@@ -73,8 +74,11 @@ class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
     def executed(self, text: str, parameters: list[Any]) -> Result:
         if self.query_hooks or not self._prepares:
             return super().executed(text, parameters)
-        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+        try:
             return self._prepared().execute(text, parameters)
+        except psycopg.Error:
+            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # which costs something to enter
+                raise
 
     def _prepared(self) -> Prepared:
         connection = self.connection()

@@ -10,21 +10,20 @@ Protocol: https://www.postgresql.org/docs/current/libpq-exec.html
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus
 
+from .statements import Row
+
 _PLACE = re.compile(r"%([s%])")
 _RETURNING, _DONE = ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK
 
 
-class Result(NamedTuple):
-    """The rows of a statement, and how many it returned or changed."""
-
-    rows: list[Any]
-    rowcount: int
+# The rows of a statement, and how many it returned or changed.
+Result = tuple[list[Row], int]
 
 
 class Prepared:
@@ -42,9 +41,9 @@ class Prepared:
         answer = self._libpq.exec_prepared(name, [self._dumped(value) for value in parameters])  # type: ignore[misc]  # None is NULL
         if answer.status == _RETURNING:
             self._transformer.set_pgresult(answer)
-            return Result(self._transformer.load_rows(0, answer.ntuples, tuple), answer.ntuples)
+            return self._transformer.load_rows(0, answer.ntuples, tuple), answer.ntuples
         self._ensure_done(answer)
-        return Result([], answer.command_tuples or 0)
+        return [], answer.command_tuples or 0
 
     def command(self, text: bytes) -> None:
         """Executes what has neither parameters nor rows. Raises psycopg.Error."""

@@ -54,9 +54,12 @@ class SqliteDatabase(Database, peewee.SqliteDatabase):
     def executed(self, text: str, parameters: list[Any]) -> Result:
         if self.query_hooks:
             return super().executed(text, parameters)
-        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+        try:
             cursor = self._cursor().execute(text, parameters)
-            return Result(cursor.fetchall() if cursor.description else [], cursor.rowcount)
+            return cursor.fetchall() if cursor.description else [], cursor.rowcount
+        except sqlite3.Error:
+            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # which costs something to enter
+                raise
 
     def _cursor(self) -> sqlite3.Cursor:
         """The thread's own: one for each statement would cost as much again as what Peewee does around it."""

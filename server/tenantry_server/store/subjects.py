@@ -60,7 +60,7 @@ def found(database: Database, catalog: Catalog, pairs: Iterable[Pair], now: date
 
 def _content(pair: Pair, rows: list[Row]) -> Any:
     """All that a standing is judged by: what the rows say, but for their number and the user's id, and where."""
-    return (pair.subject.kind, pair.organization_id, *[row[1:4] + row[5:] for row in rows])
+    return (pair.subject.kind, pair.organization_id, *[row[2:] for row in rows])
 
 
 def _read(database: Database, pairs: Iterable[Pair]) -> Iterator[tuple[Pair, list[Row]]]:
@@ -101,7 +101,7 @@ class _Roles:
 
 
 def _standing(organization_id: str, rows: list[Row], roles: _Roles, now: int) -> Standing:
-    (_, user_state, _, _, user_id, _, _, expires, secret_expires, excluded, state, until, revision, role, *_) = rows[0]
+    (_, user_id, user_state, _, _, _, _, expires, secret_expires, excluded, state, until, revision, role, *_) = rows[0]
     is_member = role is not None and user_state == UserState.ACTIVE.value
     return Standing(
         organization_id=organization_id,
@@ -126,7 +126,7 @@ def _state(kept: str | None, until: int | None, now: int) -> OrganizationState |
 
 def _principal(row: Row) -> Principal:
     """Who is asked about: by a token, or, where the row names no kind of one, a user or who signed in."""
-    (_, _, credential_id, kind, user_id, bound, permissions, expires, *_) = row
+    (_, user_id, _, credential_id, kind, bound, permissions, expires, *_) = row
     return Principal(
         kind=principal_kind(kind, bound),
         credential_id=credential_id or "",

@@ -1,6 +1,6 @@
 """The one statement that says who a credential stands for and what it may do in an organization.
 
-A row for each assigned role; the organization's columns come last. Where no organization is asked for, there are none.
+A row for each assigned role. Where no organization is asked for, a row ends with the user.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,9 @@ from ..statements import Row, Slot, Statement
 from ..values import MEMBER_ROLES, instant_or_none, principal_kind, words
 from . import organizations
 
-# Where the organization's columns begin.
-_ORGANIZATION = 14
+# Where the user's standing in the organization begins, and where the organization's columns do.
+_STANDING, _ORGANIZATION = 10, 14
+_NOT_ASKED_FOR = (None,) * (_ORGANIZATION - _STANDING)
 _NULL = SQL("NULL")
 
 
@@ -41,8 +42,8 @@ def standing(rows: list[Row], *, digest: str = "") -> Standing | None:
     if not rows:
         return None
     first = rows[0]
-    (credential, kind, user_id, bound, permissions, expires, secret_expires) = first[:7]
-    (excluded, email, verified, name, role, role_id, _) = first[7:_ORGANIZATION]
+    (credential, kind, user_id, bound, permissions, expires, secret_expires, email, verified, name) = first[:_STANDING]
+    (excluded, role, role_id, _) = first[_STANDING:_ORGANIZATION] or _NOT_ASKED_FOR
     end = expires if secret_expires is None or (expires is not None and expires < secret_expires) else secret_expires
     principal = Principal(
         kind=principal_kind(kind, bound),
@@ -67,10 +68,10 @@ def _credential(columns: Sequence[Any], source: Any, excluded: Any) -> Any:
     """The columns of a credential, of its user, of the user's standing in the organization, and of that."""
     return source.select(
         *columns,
-        excluded,
         User.email,
         User.email_verified,
         User.name,
+        excluded,
         Membership.role,
         MembershipRole.role_id,
         Role.permissions,
@@ -138,7 +139,7 @@ def _by_identity(condition: Any) -> Any:
 
 def _alone() -> Any:
     """A credential and its user where no organization is asked for."""
-    columns = (*_TOKEN, ApiTokenSecret.expire_time, _NULL, User.email, User.email_verified, User.name, _NULL, _NULL, _NULL)
+    columns = (*_TOKEN, ApiTokenSecret.expire_time, User.email, User.email_verified, User.name)
     query = ApiTokenSecret.select(*columns).join(ApiToken, on=ApiToken.id == ApiTokenSecret.api_token_id)
     return query.join(User, JOIN.LEFT_OUTER, on=User.id == ApiToken.user_id).where(ApiTokenSecret.digest == Slot("digest"))
 

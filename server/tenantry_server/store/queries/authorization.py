@@ -22,10 +22,10 @@ _END = constant("Z")
 
 # -- standings: a row for each assigned role of each subject in each organization that is asked about ----------------------
 #
-# The number of the question; the user's state; the token's or identity's id, kind, user, organization, permissions, expire
-# time, the presented secret's expire time; whether the organization keeps the token out; the organization's state, the end
-# of its suspension, and revision; the member's role; an assigned role, with name and permissions if it is the organization's
-# own.
+# The number of the question and the user's id, the two that make no difference to what a row says; the user's state; the
+# token's or identity's id, kind, organization, permissions, expire time, the presented secret's expire time; whether the
+# organization keeps the token out; the organization's state, the end of its suspension, and revision; the member's role; an
+# assigned role, with name and permissions if it is the organization's own.
 
 
 def _standings(
@@ -47,7 +47,7 @@ def _standings(
     )
     organization = (Organization.state, Organization.suspend_until, Organization.revision)
     member = (Membership.role, MembershipRole.role_id, Role.name, Role.permissions)
-    return Select((source,), (asked.column("n"), user_state, *credential, excluded, *organization, *member))
+    return Select((source,), (asked.column("n"), user_id, user_state, *credential, excluded, *organization, *member))
 
 
 def _of_users() -> Any:
@@ -55,14 +55,14 @@ def _of_users() -> Any:
     asked = Asked("asked", "user_id", "organization_id")
     user_id = asked.column("user_id")
     state = User.select(User.state).where(User.id == user_id)
-    return _standings(asked, asked, (_NULL, _NULL, user_id, _NULL, _NULL, _NULL, _NULL), user_id, _NULL, state)
+    return _standings(asked, asked, (_NULL,) * 6, user_id, _NULL, state)
 
 
 def _of_identities() -> Any:
     asked = Asked("asked", "issuer", "subject", "organization_id")
     known = (Identity.issuer == asked.column("issuer")) & (Identity.subject == asked.column("subject"))
     source = asked.left_outer_join(Identity, on=known)
-    credential = (Identity.id, _NULL, Identity.user_id, _NULL, _NULL, _NULL, _NULL)
+    credential = (Identity.id, *(_NULL,) * 5)
     return _standings(asked, source, credential, Identity.user_id, _NULL)
 
 
@@ -87,7 +87,6 @@ def _through_tokens(asked: Asked, source: Any, secret_expires: Any) -> Any:
     columns = (
         ApiToken.id,
         ApiToken.kind,
-        ApiToken.user_id,
         ApiToken.organization_id,
         ApiToken.permissions,
         ApiToken.expire_time,
