@@ -35,11 +35,12 @@ from .sweeper import Sweeper
 from .wiring import Services as Services
 from .wiring import wire as wire
 
-# What a server process does at once. SQLite runs one statement at a time: more threads for what one statement answers would
-# only hand each other the interpreter, which costs more than the answer. What lists is not to hold that up, nor what changes
-# something and waits for the disk. Beside a replica, changes have as many threads more: they wait for a primary that is away,
-# and what the replica answers must not wait behind them.
-_SQLITE_QUICK, _SQLITE_OTHERS, _THREADS = 1, 4, 8
+# What a server process does at once. Threads for what one statement answers are few: they hand each other the interpreter,
+# which costs something each time, and on SQLite, which runs one statement at a time, more than the answer; on PostgreSQL they
+# are as many as keep the interpreter busy while answers are a millisecond away. What lists has threads apart so as not to hold
+# that up, and so has what changes something and waits for the disk, or for others who change the same organization. Beside a
+# replica only changes do: they wait for a primary that is away, and what the replica answers must not wait behind them.
+_SQLITE_QUICK, _SQLITE_OTHERS, _QUICK, _THREADS = 1, 4, 4, 8
 # Calls beyond this many are refused with RESOURCE_EXHAUSTED instead of queueing without end; beyond the second bound, gRPC
 # does so itself, without a reason.
 _MOST, _HARD_BOUND = 64, 1024
@@ -160,10 +161,9 @@ class Server:
 
 def _workers(database: Database, policies: Mapping[str, MethodPolicy]) -> tuple[Workers, Mapping[str, Workers]]:
     """The workers, and those that some methods have apart."""
-    if isinstance(database, SqliteDatabase):
-        others = Workers(_SQLITE_OTHERS, _MOST)
-        return Workers(_SQLITE_QUICK, _MOST), {path: others for path, known in policies.items() if not known.is_quick}
     if isinstance(database, ReplicatedDatabase):
-        others = Workers(_THREADS, _MOST)
-        return Workers(_THREADS, _MOST), {path: others for path, known in policies.items() if known.is_change}
-    return Workers(_THREADS, _MOST), {}
+        changes = Workers(_THREADS, _MOST)
+        return Workers(_THREADS, _MOST), {path: changes for path, known in policies.items() if known.is_change}
+    quick, more = (_SQLITE_QUICK, _SQLITE_OTHERS) if isinstance(database, SqliteDatabase) else (_QUICK, _THREADS)
+    others = Workers(more, _MOST)
+    return Workers(quick, _MOST), {path: others for path, known in policies.items() if not known.is_quick}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import google.rpc.error_details_pb2 as details_pb2
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from support.deployment import deploy
+from support.deployment import QUICK, deploy
 from support.engines import Engines
 from support.gateway import eventually
 from support.interleave import Background, Before, outcome
@@ -20,7 +21,8 @@ from support.world import World
 
 from tenantry_server import bootstrap
 from tenantry_server.rpc import overload
-from tenantry_server.store.queries import access, members
+from tenantry_server.store.queries import access, members, organizations
+from tenantry_server.store.statements import Statement
 
 BUSY: tuple[grpc.StatusCode, str, dict[str, str]] = (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED", {})
 
@@ -103,9 +105,23 @@ def test_calls_that_were_given_up_leave_room_for_others(deploy_own: Callable[...
     assert full.get() == full.organization
 
 
+@dataclass(frozen=True)
+class Slow:
+    """A call that waits for as long as a test says: before it executes a statement."""
+
+    method: str
+    statement: Statement[Any]
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+LISTS = Slow("MemberService.ListMembers", members.LIST)
+CHANGES = Slow("OrganizationService.UpdateOrganization", organizations.BUMP, {"name": "Apex"})
+slow_ones = pytest.mark.parametrize("slow", [pytest.param(LISTS, id="lists"), pytest.param(CHANGES, id="changes")])
+
+
 @contextmanager
-def lists_that_wait(world: World, count: int) -> Iterator[Callable[[], Any]]:
-    """So many lists are under way and come to no end; answers with what asks a quick question meanwhile."""
+def waiting(world: World, slow: Slow, count: int) -> Iterator[Callable[[], Any]]:
+    """So many calls are under way and come to no end; answers with what asks a quick question meanwhile."""
     owner, go = world.person("owner"), threading.Event()
     here = {"organization_id": world.organization(owner).id}
     check = request_of("OrganizationService.GetOrganization", **here)
@@ -113,40 +129,43 @@ def lists_that_wait(world: World, count: int) -> Iterator[Callable[[], Any]]:
     def wait() -> None:
         assert go.wait(60)
 
-    with Before(world.deployment.database, [members.LIST], wait):
-        waiting = [Background(lambda: owner.rpc("MemberService.ListMembers", **here)) for _ in range(count)]
+    with Before(world.deployment.database, [slow.statement], wait):
+        held = [Background(lambda: owner.rpc(slow.method, **here, **slow.fields)) for _ in range(count)]
         eventually(lambda: world.deployment.server.overload.calls == count, "they all wait")
         try:
             yield lambda: outcome(lambda: owner.rpc.send("OrganizationService.GetOrganization", check, timeout=2))
         finally:
             go.set()
-            assert not [each for each in (one.result() for one in waiting) if isinstance(each, Refused)]
+            assert not [each for each in (one.result() for one in held) if isinstance(each, Refused)]
 
 
 @pytest.fixture
-def embedded(engines: Engines, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A server over SQLite, with as few threads as it has when no test arranges races."""
-    monkeypatch.setattr(bootstrap, "_SQLITE_QUICK", 1)
-    deployment = deploy("sqlite", engines.new("sqlite"))
+def alone(engine: str, engines: Engines, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A server with as few threads as it has when no test arranges races."""
+    for name, threads in QUICK.items():
+        monkeypatch.setattr(bootstrap, name, threads)
+    deployment = deploy(engine, engines.new(engine))
     yield World(deployment)
     deployment.close()
 
 
-def test_lists_hold_up_no_quick_question_on_sqlite(embedded: World) -> None:
-    with lists_that_wait(embedded, bootstrap._SQLITE_OTHERS) as ask:
+@slow_ones
+def test_what_lists_or_changes_holds_up_no_quick_question(alone: World, slow: Slow) -> None:
+    with waiting(alone, slow, 2 * bootstrap._THREADS) as ask:
         assert not isinstance(ask(), Refused)
 
 
-def test_on_the_threads_of_quick_questions_lists_would_hold_them_up(embedded: World) -> None:
-    embedded.deployment.server.overload._apart = {}
-    with lists_that_wait(embedded, 1) as ask:
+@slow_ones
+def test_on_the_threads_of_quick_questions_it_would_hold_them_up(alone: World, slow: Slow) -> None:
+    alone.deployment.server.overload._apart = {}
+    with waiting(alone, slow, max(QUICK.values())) as ask:
         refusal = ask()
         assert isinstance(refusal, Refused)
         assert refusal.code is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-def test_what_changes_lists_or_asks_for_many_is_not_quick(embedded: World) -> None:
-    policies = embedded.deployment.server.policies
+def test_what_changes_lists_or_asks_for_many_is_not_quick(world: World) -> None:
+    policies = world.deployment.server.policies
     quick = {path.rpartition(".")[2] for path, known in policies.items() if known.is_quick}
     assert {"AuthorizationService/CheckPermission", "OrganizationService/GetOrganization", "Health/Check"} <= quick
     slow = {"AuthorizationService/BatchCheckPermissions", "MemberService/ListMembers", "InvitationService/CreateInvitation"}

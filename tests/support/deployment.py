@@ -31,8 +31,9 @@ REGIONS = load_regions()
 # have; those of the limits set others.
 _FOLDER = TemporaryDirectory(prefix="tenantry-keys-")
 atexit.register(_FOLDER.cleanup)
-# Races are arranged by holding several calls at once, quick ones too.
-bootstrap._SQLITE_QUICK = bootstrap._THREADS
+# Races are arranged by holding several calls at once, quick ones too; how many threads these have otherwise.
+QUICK = {"_SQLITE_QUICK": bootstrap._SQLITE_QUICK, "_QUICK": bootstrap._QUICK}
+bootstrap._SQLITE_QUICK = bootstrap._QUICK = bootstrap._THREADS
 LIMITS = Limits(
     organizations_per_user=1000,
     pending_invitations_per_address=100_000,
