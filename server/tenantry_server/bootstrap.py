@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -29,18 +29,27 @@ from .services.last_used import LastUsed
 from .services.meter import Meter
 from .services.rate_limiter import RateLimiter
 from .store.database import Database
-from .store.replicas import ReplicatedDatabase
 from .store.sqlite import SqliteDatabase
 from .sweeper import Sweeper
 from .wiring import Services as Services
 from .wiring import wire as wire
 
-# What a server process does at once. Threads for what one statement answers are few: they hand each other the interpreter,
-# which costs something each time, and on SQLite, which runs one statement at a time, more than the answer; on PostgreSQL they
-# are as many as keep the interpreter busy while answers are a millisecond away. What lists has threads apart so as not to hold
-# that up, and so has what changes something and waits for the disk, or for others who change the same organization. Beside a
-# replica only changes do: they wait for a primary that is away, and what the replica answers must not wait behind them.
-_SQLITE_QUICK, _SQLITE_OTHERS, _QUICK, _THREADS = 1, 4, 4, 8
+
+class Threads(NamedTuple):
+    """What a server process does at once. What one statement answers waits neither behind lists, nor behind changes: these wait
+    for the disk, for others who change the same organization, and for a database that is away while its replica answers.
+    """
+
+    quick: int
+    lists: int
+    changes: int
+
+
+# Threads hand each other the interpreter, which costs something each time. SQLite runs one statement and one change at a time,
+# so more threads would only cost more. PostgreSQL's are as many as keep the interpreter busy while answers are a millisecond
+# away; changes are more, because some wait for each other.
+_SQLITE = Threads(quick=1, lists=1, changes=1)
+_POSTGRESQL = Threads(quick=4, lists=4, changes=8)
 # Calls beyond this many are refused with RESOURCE_EXHAUSTED instead of queueing without end; beyond the second bound, gRPC
 # does so itself, without a reason.
 _MOST, _HARD_BOUND = 64, 1024
@@ -161,9 +170,6 @@ class Server:
 
 def _workers(database: Database, policies: Mapping[str, MethodPolicy]) -> tuple[Workers, Mapping[str, Workers]]:
     """The workers, and those that some methods have apart."""
-    if isinstance(database, ReplicatedDatabase):
-        changes = Workers(_THREADS, _MOST)
-        return Workers(_THREADS, _MOST), {path: changes for path, known in policies.items() if known.is_change}
-    quick, more = (_SQLITE_QUICK, _SQLITE_OTHERS) if isinstance(database, SqliteDatabase) else (_QUICK, _THREADS)
-    others = Workers(more, _MOST)
-    return Workers(quick, _MOST), {path: others for path, known in policies.items() if not known.is_quick}
+    threads = _SQLITE if isinstance(database, SqliteDatabase) else _POSTGRESQL
+    quick, lists, changes = (Workers(count, _MOST) for count in threads)
+    return quick, {path: changes if known.is_change else lists for path, known in policies.items() if not known.is_quick}

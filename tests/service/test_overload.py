@@ -12,7 +12,7 @@ import google.rpc.error_details_pb2 as details_pb2
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from support.deployment import QUICK, deploy
+from support.deployment import THREADS, deploy
 from support.engines import Engines
 from support.gateway import eventually
 from support.interleave import Background, Before, outcome
@@ -116,15 +116,23 @@ class Slow:
 
 LISTS = Slow("MemberService.ListMembers", members.LIST)
 CHANGES = Slow("OrganizationService.UpdateOrganization", organizations.BUMP, {"name": "Apex"})
-slow_ones = pytest.mark.parametrize("slow", [pytest.param(LISTS, id="lists"), pytest.param(CHANGES, id="changes")])
+QUESTION = "OrganizationService.GetOrganization"
+behind = pytest.mark.parametrize(
+    ("slow", "asked"),
+    [
+        pytest.param(LISTS, QUESTION, id="questions-lists"),
+        pytest.param(CHANGES, QUESTION, id="questions-changes"),
+        pytest.param(CHANGES, LISTS.method, id="lists-changes"),
+    ],
+)
 
 
 @contextmanager
-def waiting(world: World, slow: Slow, count: int) -> Iterator[Callable[[], Any]]:
-    """So many calls are under way and come to no end; answers with what asks a quick question meanwhile."""
+def waiting(world: World, slow: Slow, count: int, asked: str) -> Iterator[Callable[[], Any]]:
+    """So many calls are under way and come to no end; answers with what asks for something else meanwhile."""
     owner, go = world.person("owner"), threading.Event()
     here = {"organization_id": world.organization(owner).id}
-    check = request_of("OrganizationService.GetOrganization", **here)
+    request = request_of(asked, **here)
 
     def wait() -> None:
         assert go.wait(60)
@@ -133,7 +141,7 @@ def waiting(world: World, slow: Slow, count: int) -> Iterator[Callable[[], Any]]
         held = [Background(lambda: owner.rpc(slow.method, **here, **slow.fields)) for _ in range(count)]
         eventually(lambda: world.deployment.server.overload.calls == count, "they all wait")
         try:
-            yield lambda: outcome(lambda: owner.rpc.send("OrganizationService.GetOrganization", check, timeout=2))
+            yield lambda: outcome(lambda: owner.rpc.send(asked, request, timeout=2))
         finally:
             go.set()
             assert not [each for each in (one.result() for one in held) if isinstance(each, Refused)]
@@ -142,23 +150,23 @@ def waiting(world: World, slow: Slow, count: int) -> Iterator[Callable[[], Any]]
 @pytest.fixture
 def alone(engine: str, engines: Engines, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A server with as few threads as it has when no test arranges races."""
-    for name, threads in QUICK.items():
+    for name, threads in THREADS.items():
         monkeypatch.setattr(bootstrap, name, threads)
     deployment = deploy(engine, engines.new(engine))
     yield World(deployment)
     deployment.close()
 
 
-@slow_ones
-def test_what_lists_or_changes_holds_up_no_quick_question(alone: World, slow: Slow) -> None:
-    with waiting(alone, slow, 2 * bootstrap._THREADS) as ask:
+@behind
+def test_lists_hold_up_no_question_and_changes_neither(alone: World, slow: Slow, asked: str) -> None:
+    with waiting(alone, slow, 2 * max(max(threads) for threads in THREADS.values()), asked) as ask:
         assert not isinstance(ask(), Refused)
 
 
-@slow_ones
-def test_on_the_threads_of_quick_questions_it_would_hold_them_up(alone: World, slow: Slow) -> None:
+@behind
+def test_on_the_same_threads_they_would(alone: World, slow: Slow, asked: str) -> None:
     alone.deployment.server.overload._apart = {}
-    with waiting(alone, slow, max(QUICK.values())) as ask:
+    with waiting(alone, slow, max(threads.quick for threads in THREADS.values()), asked) as ask:
         refusal = ask()
         assert isinstance(refusal, Refused)
         assert refusal.code is grpc.StatusCode.DEADLINE_EXCEEDED

@@ -172,7 +172,8 @@ def changes_that_wait(site: Site) -> Iterator[list[Background]]:
     update, server = "OrganizationService.UpdateOrganization", site.world.deployment.server
     request = request_of(update, **site.here, name="Apex", request_id="once")
     with site.cluster.primary.frozen():
-        waiting = [Background(lambda: site.owner.rpc.send(update, request, timeout=60)) for _ in range(2 * bootstrap._THREADS)]
+        count = 2 * bootstrap._POSTGRESQL.changes
+        waiting = [Background(lambda: site.owner.rpc.send(update, request, timeout=60)) for _ in range(count)]
         eventually(lambda: server.overload.calls >= len(waiting), "they all wait")
         yield waiting
     assert len({str(each.result()) for each in waiting}) == 1

@@ -31,9 +31,9 @@ REGIONS = load_regions()
 # have; those of the limits set others.
 _FOLDER = TemporaryDirectory(prefix="tenantry-keys-")
 atexit.register(_FOLDER.cleanup)
-# Races are arranged by holding several calls at once, quick ones too; how many threads these have otherwise.
-QUICK = {"_SQLITE_QUICK": bootstrap._SQLITE_QUICK, "_QUICK": bootstrap._QUICK}
-bootstrap._SQLITE_QUICK = bootstrap._QUICK = bootstrap._THREADS
+# Races are arranged by holding several calls of every kind at once; how many threads there are otherwise.
+THREADS = {"_SQLITE": bootstrap._SQLITE, "_POSTGRESQL": bootstrap._POSTGRESQL}
+bootstrap._SQLITE = bootstrap._POSTGRESQL = bootstrap.Threads(quick=8, lists=8, changes=8)
 LIMITS = Limits(
     organizations_per_user=1000,
     pending_invitations_per_address=100_000,
