@@ -2,7 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from tenantry_server.domain.clock import Clock
+from tenantry_server.domain.clock import EPOCH, Clock
+
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class MovableClock(Clock):
@@ -12,8 +14,10 @@ class MovableClock(Clock):
         self.offset = timedelta()
         self.stopped: datetime | None = None
 
-    def now(self) -> datetime:
-        return self.stopped or super().now() + self.offset
+    def milliseconds(self) -> int:
+        if self.stopped:
+            return (self.stopped - EPOCH) // _MILLISECOND
+        return super().milliseconds() + self.offset // _MILLISECOND
 
     def advance(self, step: timedelta) -> None:
         """Moves time forward, or back."""

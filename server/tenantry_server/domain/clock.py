@@ -9,9 +9,13 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 class Clock:
     """The system's clock. Tests pass one that they set."""
 
+    def milliseconds(self) -> int:
+        """Since 1970."""
+        return time.time_ns() // 1_000_000
+
     def now(self) -> datetime:
         """The present instant."""
-        return EPOCH + timedelta(milliseconds=time.time_ns() // 1_000_000)
+        return EPOCH + timedelta(milliseconds=self.milliseconds())
 
 
 def floor(instant: datetime) -> datetime:

@@ -65,7 +65,7 @@ class RateLimiter:
         return Allowance(rate_class, rate, self._counter.count(key, end, now), now, end)
 
     def _now(self) -> float:
-        return self._store.clock.now().timestamp()
+        return self._store.clock.milliseconds() / 1000
 
     def _limits(self, organization_id: str) -> OrganizationLimits:
         now = self._now()
