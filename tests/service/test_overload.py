@@ -107,7 +107,7 @@ def test_calls_that_were_given_up_leave_room_for_others(deploy_own: Callable[...
 
 @dataclass(frozen=True)
 class Slow:
-    """A call that waits for as long as a test says: before it executes a statement."""
+    """A call, and the statement before which it waits for as long as a test says."""
 
     method: str
     statement: Statement[Any]
@@ -116,23 +116,24 @@ class Slow:
 
 LISTS = Slow("MemberService.ListMembers", members.LIST)
 CHANGES = Slow("OrganizationService.UpdateOrganization", organizations.BUMP, {"name": "Apex"})
-QUESTION = "OrganizationService.GetOrganization"
+QUESTION = Slow("OrganizationService.GetOrganization", organizations.GET)
 behind = pytest.mark.parametrize(
     ("slow", "asked"),
     [
         pytest.param(LISTS, QUESTION, id="questions-lists"),
         pytest.param(CHANGES, QUESTION, id="questions-changes"),
-        pytest.param(CHANGES, LISTS.method, id="lists-changes"),
+        pytest.param(CHANGES, LISTS, id="lists-changes"),
+        pytest.param(LISTS, CHANGES, id="changes-lists"),
     ],
 )
 
 
 @contextmanager
-def waiting(world: World, slow: Slow, count: int, asked: str) -> Iterator[Callable[[], Any]]:
+def waiting(world: World, slow: Slow, count: int, asked: Slow) -> Iterator[Callable[[], Any]]:
     """So many calls are under way and come to no end; answers with what asks for something else meanwhile."""
     owner, go = world.person("owner"), threading.Event()
     here = {"organization_id": world.organization(owner).id}
-    request = request_of(asked, **here)
+    request = request_of(asked.method, **here, **asked.fields)
 
     def wait() -> None:
         assert go.wait(60)
@@ -141,7 +142,7 @@ def waiting(world: World, slow: Slow, count: int, asked: str) -> Iterator[Callab
         held = [Background(lambda: owner.rpc(slow.method, **here, **slow.fields)) for _ in range(count)]
         eventually(lambda: world.deployment.server.overload.calls == count, "they all wait")
         try:
-            yield lambda: outcome(lambda: owner.rpc.send(asked, request, timeout=2))
+            yield lambda: outcome(lambda: owner.rpc.send(asked.method, request, timeout=2))
         finally:
             go.set()
             assert not [each for each in (one.result() for one in held) if isinstance(each, Refused)]
@@ -158,13 +159,13 @@ def alone(engine: str, engines: Engines, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 @behind
-def test_lists_hold_up_no_question_and_changes_neither(alone: World, slow: Slow, asked: str) -> None:
+def test_questions_lists_and_changes_do_not_hold_up_each_other(alone: World, slow: Slow, asked: Slow) -> None:
     with waiting(alone, slow, 2 * max(max(threads) for threads in THREADS.values()), asked) as ask:
         assert not isinstance(ask(), Refused)
 
 
 @behind
-def test_on_the_same_threads_they_would(alone: World, slow: Slow, asked: str) -> None:
+def test_on_the_same_threads_they_would(alone: World, slow: Slow, asked: Slow) -> None:
     alone.deployment.server.overload._apart = {}
     with waiting(alone, slow, max(threads.quick for threads in THREADS.values()), asked) as ask:
         refusal = ask()

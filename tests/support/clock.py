@@ -2,9 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from tenantry_server.domain.clock import EPOCH, Clock
-
-_MILLISECOND = timedelta(milliseconds=1)
+from tenantry_server.domain.clock import Clock
+from tenantry_server.store.values import instant
+from tenantry_server.store.values import milliseconds as kept
 
 
 class MovableClock(Clock):
@@ -15,9 +15,7 @@ class MovableClock(Clock):
         self.stopped: datetime | None = None
 
     def milliseconds(self) -> int:
-        if self.stopped:
-            return (self.stopped - EPOCH) // _MILLISECOND
-        return super().milliseconds() + self.offset // _MILLISECOND
+        return kept(self.stopped or instant(super().milliseconds()) + self.offset)
 
     def advance(self, step: timedelta) -> None:
         """Moves time forward, or back."""

@@ -22,9 +22,15 @@ def policies(
     requirement: Requirement = PUBLIC, *, is_change: bool = False, organization_header: str = ""
 ) -> dict[str, MethodPolicy]:
     """One policy for the methods of every shape."""
-    about = (organization_header, bool(organization_header))
     return {
-        path: MethodPolicy(path, path[1:].replace("/", "."), requirement, is_change, *about)
+        path: MethodPolicy(
+            path=path,
+            core=path[1:].replace("/", "."),
+            requirement=requirement,
+            is_change=is_change,
+            organization_header=organization_header,
+            names_organization=bool(organization_header),
+        )
         for path in (f"/{SERVICE}/{shape}" for shape in SHAPES)
     }
 

@@ -18,7 +18,6 @@ from ..store.queries import members as member_statements
 from ..store.queries import organizations as organization_statements
 from ..store.standings import token_access
 from ..store.transactions import change
-from ..store.values import milliseconds
 from .minting import TokenRequest, TokenUpdate, keep, known, load, mint, revoke, rotate
 from .service import MAX_LIST, PageRequest, Service, changes, whole
 
@@ -37,7 +36,7 @@ class ApiTokens(Service):
 
     def get(self, call: Call, *, api_token_id: str) -> tuple[ApiToken, Effect]:
         """A token that reaches the organization, and what it can do there. Raises ApiTokenNotFound."""
-        key = {"api_token_id": ids.find_or_nil(api_token_id), "now": milliseconds(self.store.clock.now())}
+        key = {"api_token_id": ids.find_or_nil(api_token_id), "now": self.store.clock.milliseconds()}
         token = self.database.row(statements.GET, **key)
         if token is None or not self._reaches(token, call.organization_id):
             raise ApiTokenNotFound(api_token_id=api_token_id)
@@ -152,11 +151,11 @@ class ApiTokens(Service):
 
     def _bound(self, organization_id: str, after: str, limit: int) -> list[ApiToken]:
         slots = {"organization_id": organization_id, "after": after, "limit": limit}
-        return self.database.rows(statements.OF_ORGANIZATION, now=milliseconds(self.store.clock.now()), **slots)
+        return self.database.rows(statements.OF_ORGANIZATION, now=self.store.clock.milliseconds(), **slots)
 
     def _of_members(self, organization_id: str, first: str, after: str, last: str, limit: int) -> list[ApiToken]:
         slots = {"organization_id": organization_id, "first": first, "after": after, "last": last, "limit": limit}
-        return self.database.rows(statements.OF_MEMBERS, now=milliseconds(self.store.clock.now()), **slots)
+        return self.database.rows(statements.OF_MEMBERS, now=self.store.clock.milliseconds(), **slots)
 
     def _grantable(self, change: Change, permissions: Sequence[str] | None) -> tuple[str, ...] | None:
         granted = known(permissions, change.catalog.all)

@@ -60,7 +60,7 @@ class Erasure(Service):
         user = users.get(call, user_id=user_id)
         organization_ids = self.database.rows(organization_statements.IDS_OF_USER, user_id=user.id)
         found = (find_member(self.database, self.store.catalog, id_, user.id) for id_ in organization_ids)
-        now = milliseconds(self.store.clock.now())
+        now = self.store.clock.milliseconds()
         tokens = self.database.rows(token_statements.OF_USER, user_id=user.id, after="", now=now, limit=MAX_LIST + 1)
         return UserExport(user, [member for member in found if member], self._invitations(user), whole(tokens))
 

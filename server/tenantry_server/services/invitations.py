@@ -25,7 +25,6 @@ from ..store.change import Change
 from ..store.queries import invitations as statements
 from ..store.statements import Row
 from ..store.transactions import change
-from ..store.values import milliseconds
 from . import emails
 from .assignments import by_holder, roles_of
 from .memberships import join
@@ -134,7 +133,7 @@ class Invitations(Service):
     def count_mine(self, call: Call) -> int:
         """How many invitations to the caller are pending."""
         email = _verified_email(call.principal)
-        return int(self.database.one(statements.COUNT_MINE, email=email, now=milliseconds(self.store.clock.now())))
+        return int(self.database.one(statements.COUNT_MINE, email=email, now=self.store.clock.milliseconds()))
 
     def accept(self, call: Call, *, invitation_id: str) -> Invitation:
         """Makes the caller a member, once, if the inviter could still invite them so."""
@@ -205,12 +204,12 @@ class Invitations(Service):
             organization_id=organization_id,
             after=after,
             limit=limit,
-            now=milliseconds(self.store.clock.now()),
+            now=self.store.clock.milliseconds(),
         )
         return self._with_roles(organization_id, rows)
 
     def _mine(self, call: Call, after: str, limit: int) -> list[Invitation]:
-        email, now = _verified_email(call.principal), milliseconds(self.store.clock.now())
+        email, now = _verified_email(call.principal), self.store.clock.milliseconds()
         rows = self.database.rows(statements.MINE, email=email, now=now, after=after, limit=limit)
         if not rows:
             return []

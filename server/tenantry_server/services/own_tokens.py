@@ -24,7 +24,6 @@ from ..store.queries import api_tokens as statements
 from ..store.queries import organizations as organization_statements
 from ..store.standings import access_of
 from ..store.transactions import change, remembered
-from ..store.values import milliseconds
 from .api_tokens import ApiTokens, effect_in, personal_organization
 from .minting import TokenRequest, TokenUpdate, keep, known, load, mint, revoke, rotate
 from .service import MAX_LIST, PageRequest, Service, whole
@@ -233,7 +232,7 @@ class OwnTokens(Service):
         return known is not None and known.fingerprint == call.fingerprint
 
     def _now(self) -> int:
-        return milliseconds(self.store.clock.now())
+        return self.store.clock.milliseconds()
 
 
 def _enter(change: Change) -> None:

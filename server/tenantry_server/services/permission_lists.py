@@ -13,7 +13,6 @@ from ..domain.paging import Page
 from ..domain.principal import Principal, PrincipalKind
 from ..store.queries import authorization as statements
 from ..store.subjects import Pair
-from ..store.values import milliseconds
 from .authorization import Authorization
 from .service import PageRequest, Service
 from .subjects import Named, Subject
@@ -98,7 +97,7 @@ class PermissionLists(Service):
         statement = statements.ACCESSIBLE_TO_MEMBERS if is_implicit else statements.ACCESSIBLE_TO_HOLDERS
         token_id = "" if principal.signed_in else principal.credential_id
         slots = {"user_id": principal.user_id, "api_token_id": token_id, "after": after, "limit": limit}
-        slots["now"] = milliseconds(self.store.clock.now())
+        slots["now"] = self.store.clock.milliseconds()
         return self.database.rows(statement, **self._granting(permission), **slots)
 
     def _granting(self, permission: str) -> dict[str, object]:

@@ -13,7 +13,6 @@ from ..domain.tokens import ApiToken, TokenKind, ensure_may_grant, widens
 from ..store.change import Change
 from ..store.queries import api_tokens as statements
 from ..store.transactions import change_platform
-from ..store.values import milliseconds
 from .minting import TokenRequest, TokenUpdate, keep, known, load, mint, revoke, rotate
 from .service import PageRequest, Service
 
@@ -45,13 +44,13 @@ class PlatformTokens(Service):
 
     def get(self, call: Call, *, api_token_id: str) -> ApiToken:
         """A platform token. Raises ApiTokenNotFound."""
-        now = milliseconds(self.store.clock.now())
+        now = self.store.clock.milliseconds()
         token = self.database.row(statements.GET, api_token_id=ids.find_or_nil(api_token_id), now=now)
         return _of_platform(token, api_token_id)
 
     def list_page(self, call: Call, page: PageRequest) -> Page[ApiToken]:
         """A page of the platform tokens, by id."""
-        scope, now = self.scope(call), milliseconds(self.store.clock.now())
+        scope, now = self.scope(call), self.store.clock.milliseconds()
         after = self.page_tokens.position(scope, page.token)
         rows = self.database.rows(statements.OF_PLATFORM, after=after, limit=page.limit + 1, now=now)
         return self.page_tokens.page(scope, page.limit, rows, lambda token: token.id)

@@ -181,7 +181,7 @@ class Regions(Service):
         """Gives a new installation its first regions. They are part of it, and of no change."""
         if self.database.one(statements.COUNT_OF_PLATFORM):
             return
-        now = milliseconds(self.store.clock.now())
+        now = self.store.clock.milliseconds()
         for region in first:
             slots: dict[str, Any] = {"organization_id": "", "id": region.id, "name": region.name, "type": region.type.value}
             slots |= {"enforce_quotas": region.enforce_quotas, "revision": 0, "create_time": now, "update_time": now}

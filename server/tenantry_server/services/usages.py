@@ -127,7 +127,7 @@ class Usages(Service):
         rows = self.database.rows(
             statements.LEASES,
             organization_id=organization.id,
-            now=milliseconds(self.store.clock.now()),
+            now=self.store.clock.milliseconds(),
             after=self.page_tokens.position(scope, page.token),
             limit=page.limit + 1,
             **sought,

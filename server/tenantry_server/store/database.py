@@ -17,6 +17,9 @@ from .statements import Statement
 
 T = TypeVar("T")
 
+# Raises a driver's errors as Peewee's. To enter it costs something: where statements are executed, only errors do.
+as_peewee: Any = peewee.__exception_wrapper__  # type: ignore[attr-defined]  # not in the stubs
+
 # What is raised when the database cannot be reached or used, also by its driver (InterfaceError, which is no DatabaseError).
 DatabaseFailure = peewee.PeeweeException
 

@@ -10,7 +10,7 @@ import peewee
 import psycopg
 from playhouse.postgres_ext import Psycopg3Database
 
-from .database import Database
+from .database import Database, as_peewee
 from .guard import Adapter, Guard, is_dead
 from .prepared import Prepared, Result
 
@@ -77,7 +77,7 @@ class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
         try:
             return self._prepared().execute(text, parameters)
         except psycopg.Error:
-            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # which costs something to enter
+            with as_peewee:
                 raise
 
     def _prepared(self) -> Prepared:
@@ -107,7 +107,7 @@ class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
         # The server gives up at the call's deadline, too; a commit is never cut short by any of these.
         left = max(1, int((self._thread.deadline - time.monotonic()) * 1000))
         limits = "; ".join(f"SET LOCAL {name} = {left + more}" for name, more in _LIMITS.items())
-        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+        with as_peewee:
             self._prepared().command(f"BEGIN; {limits}".encode())
 
     def commit(self) -> None:
@@ -119,5 +119,5 @@ class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
     def _end(self, command: bytes) -> None:
         if self.is_closed():  # another connection would end nothing, and succeed
             raise peewee.InterfaceError("the connection was closed before the end of the transaction")
-        with peewee.__exception_wrapper__:  # type: ignore[attr-defined]
+        with as_peewee:
             self._prepared().command(command)

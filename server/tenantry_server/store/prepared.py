@@ -20,8 +20,6 @@ from .statements import Row
 
 _PLACE = re.compile(r"%([s%])")
 _RETURNING, _DONE = ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK
-
-
 # The rows of a statement, and how many it returned or changed.
 Result = tuple[list[Row], int]
 

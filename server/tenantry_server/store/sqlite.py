@@ -15,7 +15,7 @@ from typing import Any
 import peewee
 
 from ..domain.errors import DeadlineExceeded
-from .database import Database
+from .database import Database, as_peewee
 from .prepared import Result
 
 _PRAGMAS = {
@@ -58,7 +58,7 @@ class SqliteDatabase(Database, peewee.SqliteDatabase):
             cursor = self._cursor().execute(text, parameters)
             return cursor.fetchall() if cursor.description else [], cursor.rowcount
         except sqlite3.Error:
-            with peewee.__exception_wrapper__:  # type: ignore[attr-defined]  # which costs something to enter
+            with as_peewee:
                 raise
 
     def _cursor(self) -> sqlite3.Cursor:
