@@ -30,7 +30,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--engines", default="sqlite,postgresql", help="default: both")
     parser.add_argument("--large", action="store_true", help="also over 1,000,000 organizations, made once, in minutes")
     parser.add_argument("--workers", type=int, default=2, help="processes to compare with one; 0: none (default: 2)")
-    parser.add_argument("--long", action="store_true", help=f"memory over {_MANY_CALLS:,} calls instead of {_CALLS:,}")
+    parser.add_argument("--long", action="store_true", help=f"memory over {_MANY_CALLS:,} calls a worker instead of {_CALLS:,}")
     parser.add_argument("--no-peers", action="store_true", help="leave other products out")
     parser.add_argument("--cache", type=Path, default=_CACHE, help="folder for large data and for what Node needs")
     parser.add_argument("--output", type=Path, help="folder of the report (default: this file's; with --quick: none)")
@@ -75,9 +75,11 @@ def _besides(options: argparse.Namespace, stage: Stage, results: report.Results,
     results.drivers[name] = driver.authorization(url, SMALL, stage.postmaster(engine))
     reads: list[Subject] = [s for s in results.subjects if s.group == name and s.name in _READS]
     if options.workers > 1:
-        results.processes.append(extras.processes(stage.generator, url, options.workers, reads[0], results.pace, say))
-    calls = _MANY_CALLS if options.long else _CALLS
-    results.memory.append(extras.memory(stage.generator, name, url, calls, reads, say))
+        peer = stage.fastapi_beside(options.workers) if results.peers and engine == "postgresql" else None
+        made = extras.processes(stage.generator, url, options.workers, reads[0], peer, results.pace, say)
+        results.processes.append(made)
+    workers, calls = max(1, options.workers), _MANY_CALLS if options.long else _CALLS
+    results.memory.append(extras.memory(stage.generator, name, url, workers, calls * workers, reads, say))
 
 
 def say(line: str) -> None:

@@ -21,22 +21,27 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """Resident memory of a worker before and after very many calls, in MiB."""
+    """Resident memory of a worker, of so many, before and after very many calls of all of them, in MiB; and its share of it:
+    what workers have in common counts once for all of them together.
+    """
 
     engine: str
+    workers: int
     calls: int
     before: float
     after: float
+    share: float
 
 
-def memory(generator: Generator, engine: str, url: str, calls: int, reads: Sequence[Subject], say: Say) -> Growth:
-    """A fresh server, settled by a few calls of each kind, and then very many."""
+def memory(generator: Generator, engine: str, url: str, workers: int, calls: int, reads: Sequence[Subject], say: Say) -> Growth:
+    """Fresh workers, settled by a few calls of each kind, and then very many."""
     postgres = reads[0].target.postgres
-    with running.tenantry(url, postgres=postgres) as target:
+    with running.tenantry(url, postgres=postgres, workers=workers, plain=True) as target:
+        pids = meters.tree(target.pid)[-workers:]
         subjects = [_moved(subject, target) for subject in reads]
         for subject in subjects:
             subject.figures.busy.append(subject.measure(generator, _PATIENCE, calls=_SETTLE))
-        before, done = meters.resident([target.pid]), 0
+        before, done = meters.resident(pids), 0
         while done < calls:
             subject = subjects[done // _CHUNK % len(subjects)]
             run = subject.measure(generator, _PATIENCE, calls=min(_CHUNK, calls - done))
@@ -44,37 +49,44 @@ def memory(generator: Generator, engine: str, url: str, calls: int, reads: Seque
                 raise RuntimeError(f"{subject.name}: {run.problem}")
             done += run.calls
             say(f"memory: {engine}, {done:,} calls")
-        return Growth(engine, done, before / 2**20, meters.resident([target.pid]) / 2**20)
+        sizes = (before, meters.resident(pids), meters.proportional(pids))
+        return Growth(engine, workers, done, *(size / workers / 2**20 for size in sizes))
 
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """One process and several, under the same load."""
+    """One process and several, under the same load, and perhaps as many of a peer's."""
 
     engine: str
     workers: int
     one: Figures
     several: Figures
+    peer: Figures | None
 
 
-def processes(generator: Generator, url: str, workers: int, subject: Subject, pace: Pace, say: Say) -> Processes:
-    """The product itself, `tenantry serve`, with one worker and with several, in turn."""
+def processes(
+    generator: Generator, url: str, workers: int, subject: Subject, peer: Subject | None, pace: Pace, say: Say
+) -> Processes:
+    """The product itself, `tenantry serve`, with one worker and with several, and the peer, in turn."""
     postgres = subject.target.postgres
     with ExitStack() as stack:
         pair = [
-            replace(
+            _flying(
                 _moved(subject, stack.enter_context(running.tenantry(url, postgres=postgres, workers=count, plain=True))),
-                name=f"{subject.name}, {count} processes",
-                in_flight=_FLYING,
-                connections=_FLYING,
-                alone=False,
+                f"{subject.name}, {count} processes",
             )
             for count in (1, workers)
         ]
-        pair[1].floor = pair[0]
-        for line in rounds(generator, pair, pace):
+        peers = [_flying(peer, f"{peer.name}, {workers} processes")] if peer else []
+        for other in (pair[1], *peers):
+            other.floor = pair[0]
+        for line in rounds(generator, [*pair, *peers], pace):
             say(line)
-    return Processes(subject.group, workers, pair[0].figures, pair[1].figures)
+    return Processes(subject.group, workers, pair[0].figures, pair[1].figures, peers[0].figures if peers else None)
+
+
+def _flying(subject: Subject, name: str) -> Subject:
+    return replace(subject, name=name, in_flight=_FLYING, connections=_FLYING, alone=False)
 
 
 def _moved(subject: Subject, target: Running) -> Subject:

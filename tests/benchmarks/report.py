@@ -62,6 +62,7 @@ class Results:
         measured = [(f"{s.group}, {s.name}", s.figures) for s in self.subjects]
         for made in self.processes:
             measured += [(f"{made.engine}, 1 process", made.one), (f"{made.engine}, {made.workers} processes", made.several)]
+            measured += [(f"FastAPI, {made.workers} processes", made.peer)] if made.peer else []
         for name, figures in measured:
             errors = sum(run.errors for run in figures.runs)
             if errors:
@@ -152,20 +153,28 @@ def _references(results: Results) -> Iterator[str]:
 
 def _processes(results: Results) -> Iterator[str]:
     if results.processes:
-        yield "\n## Several processes\n\nOf the product itself, 24 calls in flight over 24 connections.\n"
-        yield "| call | calls/s | against one process | CPU a call, against one |\n|---|---:|---:|---:|"
+        yield "\n## Several processes\n\nGetOrganization, of the product itself; 24 calls in flight over 24 connections.\n"
+        yield "| what | calls/s | against one process of ours | CPU a call, against that | theirs / ours |"
+        yield "|---|---:|---:|---:|---:|"
     for made in results.processes:
-        faster, dearer = made.several.rate / made.one.rate, made.several.both
-        what = f"{made.engine}: GetOrganization, {made.workers} processes"
-        yield f"| {what} | {made.several.rate:.0f} | {faster:.2f} | {dearer:.2f} |"
+        yield _several(f"{made.engine}: {made.workers} processes", made.several, made.one) + " |"
+        if made.peer:
+            beside = made.peer.both / made.several.both
+            yield _several(f"FastAPI, SQLAlchemy ORM: {made.workers} processes", made.peer, made.one) + f" {beside:.1f} |"
+
+
+def _several(what: str, figures: Figures, one: Figures) -> str:
+    return f"| {what} | {figures.rate:.0f} | {figures.rate / one.rate:.2f} | {figures.both:.2f} |"
 
 
 def _memory(results: Results) -> Iterator[str]:
     if results.memory:
-        yield "\n## Memory\n\n| worker | calls | resident before, MiB | after | growth |\n|---|---:|---:|---:|---:|"
+        yield "\n## Memory\n\nOf a worker, of so many. Its share: what workers have in common counts once for all of them.\n"
+        yield "| engine | workers | calls of all | resident before, MiB | after | growth | share, after |"
+        yield "|---|---:|---:|---:|---:|---:|---:|"
     for made in results.memory:
-        growth = made.after - made.before
-        yield f"| {made.engine} | {made.calls:,} | {made.before:.1f} | {made.after:.1f} | {growth:+.1f} |"
+        row = (made.engine, made.workers, f"{made.calls:,}", f"{made.before:.1f}", f"{made.after:.1f}")
+        yield "| " + " | ".join(map(str, row)) + f" | {made.after - made.before:+.1f} | {made.share:.1f} |"
 
 
 def _noise(results: Results) -> Iterator[str]:

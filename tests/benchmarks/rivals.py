@@ -32,16 +32,17 @@ class Absent(Exception):
 
 
 @contextmanager
-def fastapi(environment: Path, url: str, postgres: int) -> Iterator[Running]:
-    """FastAPI on uvicorn, one worker. Raises Absent when its environment was not made."""
+def fastapi(environment: Path, url: str, postgres: int, workers: int = 1) -> Iterator[Running]:
+    """FastAPI on uvicorn, as it comes: with a log line a request. Raises Absent when its environment was not made."""
     python = environment / "bin" / "python"
     if not python.exists():
         raise Absent("its environment is not there: `make bench` makes it")
     address = free_address()
     host, port = address.split(":")
     command = [str(python), "-m", "uvicorn", "benchmarks.peers.fastapi_app:app", "--host", host, "--port", port]
+    command += ["--workers", str(workers)]
     variables = {"DATABASE_URL": url.replace("postgresql://", "postgresql+asyncpg://"), "PYTHONPATH": "."}
-    with process([*command, "--no-access-log", "--log-level", "warning"], variables) as started:
+    with process(command, variables, log=False) as started:
         wait_for_port(address, started)
         yield Running(address, started.pid, postgres)
 

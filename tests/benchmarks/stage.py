@@ -93,11 +93,18 @@ class Stage:
             subject.measure(self.generator, _NODE_WARM_UP)
             yield subject
 
-    def _fastapi(self) -> tuple[Running, rivals.Requests]:
+    def _fastapi(self, workers: int = 1) -> tuple[Running, rivals.Requests]:
         url = self.url("postgresql", SMALL)
-        peer = rivals.fastapi(rivals.environment(), url, self.postmaster("postgresql"))
+        peer = rivals.fastapi(rivals.environment(), url, self.postmaster("postgresql"), workers)
         target = self.stack.enter_context(peer)
         return target, rivals.get_organization(SMALL, target.address)
+
+    def fastapi_beside(self, workers: int) -> Subject | None:
+        """FastAPI with as many processes as several of ours have, if it can be measured here."""
+        if FASTAPI in self.absent:
+            return None
+        target, made = self._fastapi(workers)
+        return Subject("peers", FASTAPI, target, "", keep(self.folder, "peer-several", made), FLOOR.in_flight)
 
     def _better_auth(self) -> tuple[Running, rivals.Requests]:
         url = fill.database_of(self.postgres, "better_auth", fresh=True)

@@ -82,17 +82,17 @@ def test_a_first_sign_in_that_is_tried_again_is_by_who_was_made_in_the_end(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database, stranger, tries = office.deployment.database, office.stranger(), itertools.count()
-    run = database.run
+    later = database.later
 
-    def deadlocking(statement: Any, **values: Any) -> int:
+    def deadlocking(statement: Any, *refusal: Exception, **values: Any) -> None:
         if statement is audit.INSERT and next(tries) < 2:
             deadlock = peewee.OperationalError("deadlock detected")
             deadlock.sqlstate = "40P01"  # type: ignore[attr-defined]
             raise deadlock
-        return run(statement, **values)
+        later(statement, *refusal, **values)
 
     with monkeypatch.context() as patches:
-        patches.setattr(database, "run", deadlocking)
+        patches.setattr(database, "later", deadlocking)
         user = stranger.sign_in()
     assert next(tries) == 3
     events = raw.values(database, "audit_events", "actor_id", organization_id=user.personal_organization_id)

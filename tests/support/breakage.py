@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from types import TracebackType
 from typing import Any, Self
@@ -11,6 +12,7 @@ from unittest.mock import patch
 import peewee
 
 from tenantry_server.store.database import Database
+from tenantry_server.store.prepared import Deferred
 
 from . import raw
 from .deployment import Deployment
@@ -31,16 +33,19 @@ class FailingStatement:
 
     def __enter__(self) -> Self:
         database: Any = self._database
-        execute, begin, commit, rollback = database.executed, database.begin, database.commit, database.rollback
+        begin, commit, rollback = database.begin, database.commit, database.rollback
 
-        def counted(sql: str, parameters: list[Any]) -> Any:
-            number = getattr(self._thread, "number", None)
-            if number is not None:
-                self._thread.number = number + 1
-                if number == self._which:
-                    self.failed = True
-                    return execute(_BROKEN, [])
-            return execute(sql, parameters)
+        def counted(execute: Callable[..., Any], counted: Callable[..., tuple[Any, ...]]) -> Callable[..., Any]:
+            def executed(*arguments: Any) -> Any:
+                if getattr(self._thread, "inside", False):  # one way of executing uses another
+                    return execute(*arguments)
+                self._thread.inside = True
+                try:
+                    return execute(*counted(*arguments))
+                finally:
+                    self._thread.inside = False
+
+            return executed
 
         def beginning() -> None:
             self._fail_at("begin")
@@ -56,13 +61,30 @@ class FailingStatement:
             self._thread.number = None
             rollback()
 
-        replacements = {"executed": counted, "begin": beginning, "commit": committing, "rollback": rolling_back}
+        replacements = {
+            "executed": counted(database.executed, lambda *one: self._or_broken(one)),
+            "all_executed": counted(database.all_executed, lambda all_: ([self._or_broken(one) for one in all_],)),
+            "executed_later": counted(database.executed_later, lambda one: (Deferred(*self._or_broken(one)),)),
+            "begin": beginning,
+            "commit": committing,
+            "rollback": rolling_back,
+        }
         for name, replacement in replacements.items():
             self._patches.enter_context(patch.object(database, name, replacement))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._patches.close()
+
+    def _or_broken(self, statement: tuple[Any, ...]) -> tuple[Any, ...]:
+        number = getattr(self._thread, "number", None)
+        if number is None:
+            return statement
+        self._thread.number = number + 1
+        if number != self._which:
+            return statement
+        self.failed = True
+        return (_BROKEN, [])
 
     def _fail_at(self, place: str) -> None:
         if self._which == place:

@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 from tenantry_server.domain.errors import TenantryError
 from tenantry_server.store.database import Database
-from tenantry_server.store.statements import Statement
+from tenantry_server.store.statements import Bound, Statement
 
 from .rpc import Refused
 
@@ -83,8 +83,9 @@ class Before:
         self._patches = ExitStack()
 
     def __enter__(self) -> Self:
-        for name in ("rows", "run"):
+        for name in ("rows", "run", "later"):
             self._patch(name, lambda arguments: arguments[0] in self._places)
+        self._patches.enter_context(patch.object(self._database, "together", self._one_by_one))
         for name in _WORDS:
             if name in self._places:
                 self._patch(name, lambda arguments: True)
@@ -92,6 +93,10 @@ class Before:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._patches.close()
+
+    def _one_by_one(self, *bound: Bound) -> list[Any]:
+        """What goes together has places in between."""
+        return [self._database.rows(statement, **values) for statement, values in bound]
 
     def _patch(self, name: str, is_place: Callable[[tuple[Any, ...]], bool]) -> None:
         original = getattr(self._database, name)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from tenantry_server.domain.organizations import Organization
 from tenantry_server.services import quotas, regions
 from tenantry_server.store import standings, transactions
 from tenantry_server.store.database import Database
+from tenantry_server.store.models import Organization as Table
 from tenantry_server.store.people import User
 from tenantry_server.store.postgresql import PostgresDatabase
 from tenantry_server.store.queries import organizations, users
@@ -31,6 +32,12 @@ _SEE_REGION = Statement(region_statements.any_region, region_statements.record)
 _READ_USER = Statement(lambda: User.select(User.id, User.email, User.email_verified).where(User.id == Slot("user_id")), tuple)
 
 
+def _seeing(then: Callable[[Organization], Organization]) -> Statement[Organization]:
+    """Reads an organization instead of counting its revision."""
+    read = lambda: Table.select(*organizations.COLUMNS).where(Table.id == Slot("organization_id"))
+    return Statement(read, lambda row: then(organizations.record(row)))
+
+
 def lock(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
     """Reads the organization, and the user, instead of counting their revisions; of what is used, counts none either; and sees
     regions without keeping them there.
@@ -38,11 +45,7 @@ def lock(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
     On SQLite, where BEGIN IMMEDIATE would still let one writer in at a time, the transaction goes too: every statement is one.
     """
 
-    def bump(database: Database, organization_id: str, now: datetime) -> Organization | None:
-        found = database.row(organizations.GET, organization_id=organization_id)
-        return None if found is None else replace(found, revision=next(_REVISIONS))
-
-    monkeypatch.setattr(transactions, "bump", bump)
+    monkeypatch.setattr(organizations, "BUMP", _seeing(lambda found: replace(found, revision=next(_REVISIONS))))
     for module in (transactions, regions, quotas):
         monkeypatch.setattr(module, "lock_usage", lambda database, organization_id: None)
     monkeypatch.setattr(region_statements, "ANY", _SEE_REGION)
@@ -57,22 +60,18 @@ def lock(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
 def plain_revision(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counts the revision without writing it: no lock, but the audit trail's key still stands."""
 
-    def bump(database: Database, organization_id: str, now: datetime) -> Organization | None:
-        found = database.row(organizations.GET, organization_id=organization_id)
-        return None if found is None else replace(found, revision=found.revision + 1)
-
-    monkeypatch.setattr(transactions, "bump", bump)
+    monkeypatch.setattr(organizations, "BUMP", _seeing(lambda found: replace(found, revision=found.revision + 1)))
 
 
 def recheck(monkeypatch: pytest.MonkeyPatch) -> None:
     """Goes by what the caller was allowed when the call began, not by what they are allowed inside the transaction."""
-    access_of = standings.access_of
+    access_again = standings.access_again
 
     def access_before(*arguments: Any) -> Any:
         call = calls.current.get(None)
-        return access_of(*arguments) if call is None else call.access
+        return access_again(*arguments) if call is None else call.access
 
-    monkeypatch.setattr(transactions, "access_of", access_before)
+    monkeypatch.setattr(transactions, "access_again", access_before)
 
 
 def memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ class ApiTokens(Service):
         if token.organization_id:
             return revoke(change, token)
         change.ensure_etag(etag(token.revision))
-        change.database.run(statements.EXCLUDE, organization_id=change.organization.id, api_token_id=token.id)
+        change.database.later(statements.EXCLUDE, organization_id=change.organization.id, api_token_id=token.id)
         change.record("api_token.exclude", "api_token", token.id, differences(token, None))
         return token
 

@@ -58,10 +58,10 @@ class Departures(Service):
         """What is the user's alone ends: credentials, identities, the personal organization."""
         personal = change.organization.id
         for statement in (statements.END_TOKENS, statements.FORGET_IDENTITIES, statements.DROP_PERSONAL):
-            change.database.run(statement, user_id=before.id)
+            change.database.later(statement, user_id=before.id)
         change.database.rows(token_statements.END_BOUND, organization_id=personal, user_id="")
-        change.database.run(organization_statements.MAKE_IMPERSONAL, organization_id=personal)
-        change.database.run(
+        change.database.later(organization_statements.MAKE_IMPERSONAL, organization_id=personal)
+        change.database.later(
             organization_statements.SET_STATE,
             organization_id=personal,
             state=OrganizationState.DELETED.value,

@@ -248,7 +248,7 @@ class Invitations(Service):
             granter_token_id=granter_token(change.call.principal),
         )
         if before.assigned_roles != after.assigned_roles:
-            change.database.run(statements.UNOFFER, organization_id=after.organization_id, invitation_id=after.id)
+            change.database.later(statements.UNOFFER, organization_id=after.organization_id, invitation_id=after.id)
             offer(change, after)
         return write(change, action, before, after)
 

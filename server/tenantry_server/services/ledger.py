@@ -67,7 +67,7 @@ def load(change: Change, lease_id: str) -> Lease:
 
 def insert(change: Change, lease: Lease) -> Lease:
     """Keeps a new lease."""
-    change.database.run(
+    change.database.later(
         statements.INSERT_LEASE,
         id=lease.id,
         organization_id=lease.organization_id,
@@ -90,7 +90,7 @@ def insert(change: Change, lease: Lease) -> Lease:
 def claim(change: Change, lease: Lease) -> None:
     """A resource is one organization's. Raises ResourceTaken."""
     slots = {"resource_type": lease.resource_type, "resource_id": lease.resource_id}
-    change.database.run(statements.CLAIM, organization_id=lease.organization_id, **slots)
+    change.database.later(statements.CLAIM, organization_id=lease.organization_id, **slots)
     owner = change.database.row(statements.OWNER, **slots)
     if owner is None:  # another organization has just let go of it
         raise Again
@@ -103,29 +103,29 @@ def give_token(change: Change, lease: Lease, token: str) -> None:
     named = {"resource_type": lease.resource_type, "resource_id": lease.resource_id}
     taken = ResourceTokenTaken(resource=f"{lease.resource_type}/{lease.resource_id}")
     slots = {"organization_id": lease.organization_id, "digest": digest_of_others(token), **named}
-    change.attempt(statements.SET_TOKEN, taken, **slots)
+    change.database.later(statements.SET_TOKEN, taken, **slots)
 
 
 def add(change: Change, lease: Lease, amounts: Amounts) -> None:
     """Counts what a committed lease holds from now on."""
     for slots in _counted(change, lease, amounts):
-        change.database.run(statements.ADD, **slots)
+        change.database.later(statements.ADD, **slots)
 
 
 def take(change: Change, lease: Lease, amounts: Amounts) -> None:
     """Counts what a committed lease holds no longer."""
     for slots in _counted(change, lease, amounts):
-        change.database.run(statements.TAKE, **slots)
+        change.database.later(statements.TAKE, **slots)
 
 
 def end(change: Change, lease: Lease) -> Lease:
     """Gives back all that a lease holds."""
     slots = {"organization_id": lease.organization_id, "lease_id": lease.id, "now": milliseconds(change.now)}
-    change.database.run(statements.RELEASE_LEASE, by=change.by, **slots)
+    change.database.later(statements.RELEASE_LEASE, by=change.by, **slots)
     if lease.state is LeaseState.COMMITTED:
         take(change, lease, lease.amounts)
         resource = {"resource_type": lease.resource_type, "resource_id": lease.resource_id}
-        change.database.run(statements.UNCLAIM, organization_id=lease.organization_id, **resource)
+        change.database.later(statements.UNCLAIM, organization_id=lease.organization_id, **resource)
     return replace(lease, state=LeaseState.RELEASED, end_time=change.now, update_time=change.now, released_by=change.by)
 
 

@@ -50,11 +50,11 @@ def join(change: Change, user_id: str, grant: Grant) -> bool:
 
 def set_access(change: Change, member: Member, grant: Grant) -> Member:
     """Replaces a member's access. Assignments that stay keep their rows."""
-    change.database.run(statements.UPDATE, user_id=member.user_id, role=grant.role.value, **change.slots)
+    change.database.later(statements.UPDATE, user_id=member.user_id, role=grant.role.value, **change.slots)
     kept = {role.id for role in grant.assigned_roles}
     for role in member.assigned_roles:
         if role.id not in kept:
-            change.database.run(
+            change.database.later(
                 statements.UNASSIGN, organization_id=member.organization_id, user_id=member.user_id, role_id=role.id
             )
     _assign(change, member.user_id, grant.beyond(Grant(MemberRole.MEMBER, member.assigned_roles)))
@@ -87,7 +87,7 @@ def end_membership(change: Change, member: Member) -> tuple[tuple[str, ...], Cha
     if member.role is MemberRole.OWNER:
         ensure_owner_remains(change.organization, count_owners(change))
     key = {"organization_id": member.organization_id, "user_id": member.user_id}
-    change.database.run(statements.DELETE, **key)
+    change.database.later(statements.DELETE, **key)
     token_ids = sorted(change.database.rows(token_statements.END_BOUND, **key))
     return tuple(token_ids), {"api_tokens": (token_ids, [])} if token_ids else {}
 
@@ -99,7 +99,7 @@ def count_owners(change: Change) -> int:
 
 def _assign(change: Change, user_id: str, grant: Grant) -> None:
     for role in grant.assigned_roles:
-        change.database.run(
+        change.database.later(
             statements.ASSIGN,
             organization_id=change.organization.id,
             user_id=user_id,

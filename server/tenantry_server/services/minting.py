@@ -98,7 +98,7 @@ def mint(
     kept = _kept(token) | {"create_time": milliseconds(change.now), "update_time": milliseconds(change.now)}
     if not change.database.run(statements.INSERT, kind=kind.value, creator_id=token.creator_id, id=token.id, **owner, **kept):
         raise TokenNameTaken(name=token.name)
-    change.database.run(statements.ADD_SECRET, digest=tokens.digest(secret), api_token_id=token.id)
+    change.database.later(statements.ADD_SECRET, digest=tokens.digest(secret), api_token_id=token.id)
     change.record("api_token.create", "api_token", token.id, differences(None, token))
     return token if not change.call.validate_only else replace(token, secret="")
 
@@ -132,10 +132,10 @@ def rotate(change: Change, before: ApiToken, overlap: timedelta) -> ApiToken:
     tokens.ensure_not_outlived_by(change.call.principal, before)
     secret, key = tokens.mint(before.kind), {"api_token_id": before.id}
     end = change.now + overlap if overlap else None
-    change.database.run(statements.DROP_ENDING_SECRETS if end else statements.DROP_SECRETS, **key)
+    change.database.later(statements.DROP_ENDING_SECRETS if end else statements.DROP_SECRETS, **key)
     if end:
-        change.database.run(statements.LIMIT_SECRETS, expire_time=milliseconds(end), **key)
-    change.database.run(statements.ADD_SECRET, digest=tokens.digest(secret), **key)
+        change.database.later(statements.LIMIT_SECRETS, expire_time=milliseconds(end), **key)
+    change.database.later(statements.ADD_SECRET, digest=tokens.digest(secret), **key)
     after = replace(
         before,
         hint=secret[: tokens.HINT_LENGTH],
@@ -152,14 +152,14 @@ def rotate(change: Change, before: ApiToken, overlap: timedelta) -> ApiToken:
 def revoke(change: Change, token: ApiToken) -> ApiToken:
     """Ends a token."""
     change.ensure_etag(etag(token.revision))
-    change.database.run(statements.DELETE, api_token_id=token.id)
+    change.database.later(statements.DELETE, api_token_id=token.id)
     change.record("api_token.revoke", "api_token", token.id, differences(token, None))
     return token
 
 
 def _update(change: Change, token: ApiToken) -> None:
     kept = _kept(token)
-    change.attempt(
+    change.database.later(
         statements.UPDATE, TokenNameTaken(name=token.name), api_token_id=token.id, now=milliseconds(change.now), **kept
     )
 

@@ -40,8 +40,9 @@ def invite(change: Change, limits: Limits, email: str, grant: Grant, expire_time
         granter_token_id=granter_token(principal),
     )
     now = milliseconds(change.now)
-    made = change.database.run(
+    change.database.later(
         statements.INSERT,
+        InvitationPending(email=email),
         id=invitation.id,
         organization_id=invitation.organization_id,
         email=email,
@@ -55,8 +56,6 @@ def invite(change: Change, limits: Limits, email: str, grant: Grant, expire_time
         create_time=now,
         update_time=now,
     )
-    if not made:
-        raise InvitationPending(email=email)
     offer(change, invitation)
     change.record("invitation.create", "invitation", invitation.id, differences(None, invitation))
     return invitation
@@ -71,7 +70,7 @@ def ensure_may_be_invited(change: Change, limits: Limits, email: str) -> None:
     if found.pending_id is not None:
         raise InvitationPending(email=email)
     if found.overdue:
-        change.database.run(statements.CLOSE_OVERDUE, organization_id=change.organization.id, now=milliseconds(change.now))
+        change.database.later(statements.CLOSE_OVERDUE, organization_id=change.organization.id, now=milliseconds(change.now))
     _ensure_room(change, found, limits)
 
 
@@ -85,7 +84,7 @@ def cancel_pending(change: Change, email: str) -> Changes:
     )
     if found is None:
         return {}
-    change.database.run(statements.CANCEL, invitation_id=found, **change.slots)
+    change.database.later(statements.CANCEL, invitation_id=found, **change.slots)
     return {"cancelled_invitation_id": (None, found)}
 
 
@@ -134,7 +133,7 @@ def granter_token(principal: Principal) -> str:
 
 def write(change: Change, action: str, before: Invitation, after: Invitation, more: Changes | None = None) -> Invitation:
     """Keeps what became of an invitation, and says so in the audit trail."""
-    change.database.run(
+    change.database.later(
         statements.UPDATE,
         invitation_id=after.id,
         state=after.state.value,
@@ -151,7 +150,7 @@ def write(change: Change, action: str, before: Invitation, after: Invitation, mo
 def offer(change: Change, invitation: Invitation) -> None:
     """Keeps which roles an invitation offers."""
     for role in invitation.assigned_roles:
-        change.database.run(
+        change.database.later(
             statements.OFFER,
             organization_id=invitation.organization_id,
             invitation_id=invitation.id,

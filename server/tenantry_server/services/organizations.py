@@ -91,7 +91,7 @@ class Organizations(Service):
         """Changes what is given."""
         before = self._changing(change)
         after = replace(before, name=before.name if name is None else name)
-        change.database.run(statements.RENAME, organization_id=after.id, name=after.name)
+        change.database.later(statements.RENAME, organization_id=after.id, name=after.name)
         change.record("organization.update", "organization", after.id, differences(before, after))
         return after
 
@@ -161,7 +161,7 @@ class Organizations(Service):
         before = self._changing(change)
         region = default_region(change.database, before.id, default_region_id)
         after = replace(before, default_region_id=region.id)
-        change.database.run(statements.SET_REGION, organization_id=after.id, default_region_id=region.id)
+        change.database.later(statements.SET_REGION, organization_id=after.id, default_region_id=region.id)
         told = give_first_quota(change, region)
         change.record("organization.set_default_region", "organization", after.id, differences(before, after) | told)
         return after
@@ -183,7 +183,7 @@ class Organizations(Service):
         config = stored if experimental_config is None else sealing.merged(experimental_config, stored)
         egress = before.limited_network_egress if limited_network_egress is None else limited_network_egress
         after = replace(before, limited_network_egress=egress, experimental_config=masked(config))
-        change.database.run(
+        change.database.later(
             statements.SET_SETTINGS,
             organization_id=after.id,
             limited_network_egress=egress,
@@ -213,7 +213,7 @@ class Organizations(Service):
         return change.organization
 
     def _set_state(self, change: Change, action: str, before: Organization, after: Organization) -> Organization:
-        change.database.run(
+        change.database.later(
             statements.SET_STATE,
             organization_id=after.id,
             state=after.state.value,
@@ -251,7 +251,7 @@ def found(
         update_time=change.now,
     )
     now = milliseconds(change.now)
-    change.database.run(
+    change.database.later(
         statements.INSERT,
         id=organization_id,
         name=name,
@@ -267,9 +267,9 @@ def found(
         update_time=now,
     )
     change.enter(organization)
-    change.database.run(member_statements.INSERT, user_id=creator_user_id, role=MemberRole.OWNER.value, **change.slots)
+    change.database.later(member_statements.INSERT, user_id=creator_user_id, role=MemberRole.OWNER.value, **change.slots)
     if personal:
-        change.database.run(statements.MAKE_PERSONAL, user_id=creator_user_id, organization_id=organization_id)
+        change.database.later(statements.MAKE_PERSONAL, user_id=creator_user_id, organization_id=organization_id)
     else:
         told = differences(None, organization) | give_first_quota(change, region)
         change.record("organization.create", "organization", organization_id, told)

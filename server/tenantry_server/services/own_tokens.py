@@ -51,7 +51,7 @@ class OwnTokens(Service):
             owner = {"user_id": call.principal.user_id, "organization_id": bound}
             token = mint(change, TokenKind.USER, wanted, permissions, maximum=self.limits.api_tokens, **owner)
             if not bound:
-                change.database.run(statements.INHERIT_EXCLUSIONS, **_pair(change, token))
+                change.database.later(statements.INHERIT_EXCLUSIONS, **_pair(change, token))
             return token
 
         token = change(self.store, call, self._home(call, bound), body, ApiToken)

@@ -33,7 +33,7 @@ def give_first_quota(change: Change, region: Region | None) -> Changes:
     key = {"organization_id": change.organization.id, "region_id": region.id, "resource_class": metrics.default_class}
     if _has_quota(change.database, change.organization.id, region.id):
         return {}
-    change.database.run(
+    change.database.later(
         quotas.INSERT,
         limits=json.dumps(limits, separators=(",", ":")),
         gpu_types=None,

@@ -89,10 +89,10 @@ class Quotas(Service):
             change.ensure_etag(etag(before.revision - 1))
             limits = self.metrics.changed(before.quotas, wanted.limits, wanted.cleared, regional=False)
             after = replace(before, quotas=limits, limits=refined(before.limits, wanted.rates))
-            change.database.run(organization_statements.SET_QUOTAS, organization_id=after.id, quotas=_json(limits))
+            change.database.later(organization_statements.SET_QUOTAS, organization_id=after.id, quotas=_json(limits))
             if wanted.rates:
                 kept = after.limits.kept() if after.limits else ""
-                change.database.run(organization_statements.SET_LIMITS, organization_id=after.id, limits=kept)
+                change.database.later(organization_statements.SET_LIMITS, organization_id=after.id, limits=kept)
             change.record("quota.update", "organization", after.id, differences(before, after))
             return after
 
@@ -153,7 +153,7 @@ class Quotas(Service):
                 revision=change.organization.revision,
                 update_time=change.now,
             )
-            change.database.run(statements.UPDATE, now=milliseconds(change.now), **_slots(after))
+            change.database.later(statements.UPDATE, now=milliseconds(change.now), **_slots(after))
             target = _named(after.region_id, after.resource_class)
             change.record("quota.update", "region_quota", target, differences(before, after))
             return QuotaView(after, change.organization.quotas)
@@ -171,7 +171,7 @@ class Quotas(Service):
             if is_last and organization.default_region_id == quota.region_id:
                 raise LastDefaultQuota(quota=target)
             key = {"region_id": quota.region_id, "resource_class": quota.resource_class}
-            change.database.run(statements.DELETE, organization_id=organization.id, **key)
+            change.database.later(statements.DELETE, organization_id=organization.id, **key)
             change.record("quota.delete", "region_quota", target, differences(quota, None))
             return organization
 

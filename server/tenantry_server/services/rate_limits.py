@@ -62,7 +62,7 @@ class RateLimits(Service):
             change.ensure_etag(etag(before.revision - 1))
             after = replace(before, limits=normal(replace(before.limits or OrganizationLimits(), **wanted)))
             kept = after.limits.kept() if after.limits else ""
-            change.database.run(statements.SET_LIMITS, organization_id=after.id, limits=kept)
+            change.database.later(statements.SET_LIMITS, organization_id=after.id, limits=kept)
             change.record("organization.update_limits", "organization", after.id, differences(before, after))
             return self._effective(after)
 

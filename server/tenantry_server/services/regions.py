@@ -91,7 +91,7 @@ class Regions(Service):
             if change.database.row(quota_statements.OF_TYPE_IN_REGION, **snapshots):
                 raise RegionInUse(region_id=region_id)
         for endpoint in gone:
-            change.database.run(statements.END_KEY, endpoint=endpoint.value, **known)
+            change.database.later(statements.END_KEY, endpoint=endpoint.value, **known)
         after = replace(before, **_places(urls, before))
         return _keep(change, "region.update", before, after)
 
@@ -105,7 +105,7 @@ class Regions(Service):
         in_use = change.database.row(quota_statements.IN_REGION, now=milliseconds(change.now), **slots)
         if in_use or organization.default_region_id == region.id:
             raise RegionInUse(region_id=region_id)
-        change.database.run(statements.DELETE, **slots)
+        change.database.later(statements.DELETE, **slots)
         change.record("region.delete", "region", region.id, differences(region, None))
         return organization
 
@@ -162,7 +162,7 @@ class Regions(Service):
 
         def body(change: Change) -> Region:
             known = {"organization_id": "", "region_id": region_id}
-            change.database.run(statements.HOLD, **known)
+            change.database.later(statements.HOLD, **known)
             region = change.database.row(statements.GET, **known)
             if region is None:
                 raise RegionNotFound(region_id=region_id)
@@ -171,7 +171,7 @@ class Regions(Service):
             uses = (quota_statements.THERE, quota_statements.LEASED_THERE, statements.DEFAULT_OF)
             if any(change.database.row(use, **slots) for use in uses):
                 raise RegionInUse(region_id=region_id)
-            change.database.run(statements.DELETE, **known)
+            change.database.later(statements.DELETE, **known)
             change.record("region.delete", "region", region.id, differences(region, None))
             return region
 
@@ -225,7 +225,7 @@ def _load(change: Change, region_id: str) -> Region:
 
 
 def _insert(change: Change, region: Region) -> None:
-    change.attempt(
+    change.database.later(
         statements.INSERT,
         RegionTaken(region=region.name),
         organization_id=region.organization_id,
@@ -245,7 +245,7 @@ def _insert(change: Change, region: Region) -> None:
 def _keep(change: Change, action: str, before: Region, after: Region, more: Changes | None = None) -> Region:
     """Keeps what a region has become, and says so in the trail."""
     after = replace(after, revision=change.trail[1], update_time=change.now)
-    change.attempt(
+    change.database.later(
         statements.UPDATE,
         RegionTaken(region=after.name),
         organization_id=after.organization_id,
@@ -268,7 +268,7 @@ def _with_keys(change: Change, region: Region, endpoints: Iterable[Endpoint]) ->
         return region
     keys = tuple((endpoint, mint(TokenKind.REGION)) for endpoint in endpoints)
     for endpoint, key in keys:
-        change.database.run(
+        change.database.later(
             statements.SET_KEY,
             organization_id=region.organization_id,
             region_id=region.id,

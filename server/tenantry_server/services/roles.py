@@ -71,7 +71,7 @@ class Roles(Service):
             update_time=change.now,
         )
         now = milliseconds(change.now)
-        change.database.run(
+        change.database.later(
             statements.INSERT,
             organization_id=role.organization_id,
             id=role.id,
@@ -111,7 +111,7 @@ class Roles(Service):
             revision=change.organization.revision,
             update_time=change.now,
         )
-        change.database.run(
+        change.database.later(
             statements.UPDATE,
             role_id=after.id,
             name=after.name,
@@ -132,8 +132,8 @@ class Roles(Service):
         if (holders or offers) and not unassign:
             raise RoleAssigned(role_id=role.id, members=str(len(holders)), invitations=str(len(offers)))
         for statement in (statements.TOUCH_HOLDERS, statements.TOUCH_OFFERS, statements.UNASSIGN, statements.UNOFFER):
-            change.database.run(statement, **slots)
-        change.database.run(statements.DELETE, **slots)
+            change.database.later(statement, **slots)
+        change.database.later(statements.DELETE, **slots)
         lost: Changes = {name: (list(ids_), []) for name, ids_ in (("members", holders), ("invitations", offers)) if ids_}
         change.record("role.delete", "role", role.id, {**differences(role, None), **lost})
         return RoleDeletion(change.organization.revision, holders, offers)

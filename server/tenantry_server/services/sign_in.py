@@ -94,7 +94,7 @@ class SignIn(Service):
             after = replace(before, **profile)
             if after == before or not self._last_followed(principal).gives_way_to(following):
                 change.unchanged(before)
-            change.database.run(statements.FOLLOW, identity_id=principal.credential_id, **kept(following))
+            change.database.later(statements.FOLLOW, identity_id=principal.credential_id, **kept(following))
             return keep(change, before, after)
 
         try:

@@ -54,7 +54,7 @@ class Suspensions(Service):
             after = make(before, change)
             suspension = after.suspension
             until = suspension.until if suspension else None
-            change.database.run(
+            change.database.later(
                 statements.SET_SUSPENSION,
                 organization_id=after.id,
                 state=after.state.value,

@@ -87,7 +87,7 @@ class Telemetry(Service):
         told = differences(before, after)
         if text and kept != _stored(change):  # also when only a secret changed, which both sides then show masked
             told["otel_config"] = (before.otel_config, after.otel_config)
-        change.database.run(statements.SET_OTEL, organization_id=after.id, otel_config=text)
+        change.database.later(statements.SET_OTEL, organization_id=after.id, otel_config=text)
         change.record(action, "organization", after.id, told)
         return after
 

@@ -67,7 +67,7 @@ class Usages(Service):
             wish = self._wish(change, wanted)
             self._book(change, wish).ensure_room(wish)
             until = milliseconds(change.now - REMEMBERED_FOR)
-            change.database.run(statements.FORGET_LEASES, organization_id=change.organization.id, until=until)
+            change.database.later(statements.FORGET_LEASES, organization_id=change.organization.id, until=until)
             return ledger.insert(change, _reserved(change, wish, wanted.ttl))
 
         return meter(self.store, call, ids.find_or_nil(organization_id), body, Lease)
@@ -90,7 +90,7 @@ class Usages(Service):
             if resource_token:
                 ledger.give_token(change, lease, resource_token)
             slots = {"organization_id": lease.organization_id, "lease_id": lease.id, "now": milliseconds(change.now)}
-            change.database.run(statements.COMMIT_LEASE, by=change.by, **slots)
+            change.database.later(statements.COMMIT_LEASE, by=change.by, **slots)
             return replace(lease, state=LeaseState.COMMITTED, end_time=None, update_time=change.now, committed_by=change.by)
 
         return meter(self.store, call, ids.find_or_nil(organization_id), body, Lease)
@@ -112,7 +112,7 @@ class Usages(Service):
             if lease.state is LeaseState.COMMITTED:
                 ledger.take(change, lease, given)
             slots = {"organization_id": lease.organization_id, "lease_id": lease.id, "now": milliseconds(change.now)}
-            change.database.run(statements.REDUCE_LEASE, amounts=ledger.amounts_json(left), by=change.by, **slots)
+            change.database.later(statements.REDUCE_LEASE, amounts=ledger.amounts_json(left), by=change.by, **slots)
             return replace(lease, amounts=left, update_time=change.now, released_by=change.by)
 
         return meter(self.store, call, ids.find_or_nil(organization_id), body, Lease)

@@ -193,7 +193,7 @@ def keep(change: Change, before: User, after: User) -> User:
 
 def write(change: Change, user: User) -> User:
     """Keeps a user as the record says. Raises EmailTaken."""
-    change.attempt(
+    change.database.later(
         statements.UPDATE,
         EmailTaken(email=user.email),
         user_id=user.id,

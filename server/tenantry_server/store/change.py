@@ -5,18 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
-import peewee
-
 from ..domain.audit import Changes
 from ..domain.call import Call
 from ..domain.clock import Clock
-from ..domain.errors import EtagMismatch, TenantryError
+from ..domain.errors import EtagMismatch
 from ..domain.organizations import Organization
 from ..domain.permissions import Catalog
 from ..domain.principal import Access
 from .database import Database
 from .queries import audit
-from .statements import Statement
 from .values import milliseconds
 
 # Made once: `json.dumps` makes another encoder for every event.
@@ -104,13 +101,6 @@ class Change:
         self._others.append(other)
         return other
 
-    def attempt(self, statement: Statement[None], taken: TenantryError, **values: Any) -> int:
-        """Like `run` of a statement that a unique index may refuse: raises `taken` then."""
-        try:
-            return self.database.run(statement, **values)
-        except peewee.IntegrityError as error:
-            raise taken from error
-
     def ensure_etag(self, etag: str) -> None:
         """Raises EtagMismatch when the caller expects another one. Every change of an object with an etag asks."""
         if self.call.etag and self.call.etag != etag:
@@ -120,7 +110,7 @@ class Change:
         """Writes the audit event. Exactly one belongs to a change."""
         principal = self.call.principal
         organization_id, revision = self.trail
-        self.database.run(
+        self.database.later(
             audit.INSERT,
             organization_id=organization_id,
             revision=revision,

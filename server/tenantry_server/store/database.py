@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import peewee
 
 from .faults import Fault, classify
-from .prepared import Result
-from .statements import Statement
+from .prepared import Deferred, Result
+from .statements import Bound, Statement
 
 T = TypeVar("T")
 
@@ -57,6 +57,9 @@ class Database(peewee.Database):
         """Held while a call is answered: its connection works when it begins, and nobody waits for it past the deadline."""
         return nullcontext()
 
+    def ensure_connected(self) -> None:
+        """Raises when the connection of the transaction is known to be lost: what was not committed yet never will be."""
+
     def migrating(self) -> AbstractContextManager[Any]:
         """Held by the one process that changes the schema."""
         raise NotImplementedError
@@ -82,8 +85,7 @@ class Database(peewee.Database):
             if self._thread.deadline is not None or classify(error) is not Fault.LOST:
                 raise
             rows = self._fetch_again(text, parameters, error)
-        make: Any = statement.make
-        return rows if make is tuple else [make(row) for row in rows]
+        return statement.made(rows)
 
     def _fetch_again(self, text: str, parameters: list[Any], error: peewee.PeeweeException) -> list[Any]:
         """A few more tries, with new connections; raises the last error when they are lost, too."""
@@ -116,6 +118,36 @@ class Database(peewee.Database):
         text, parameters = statement.sql(self, values)
         with self.reading():
             return self.executed(text, parameters)[1]
+
+    def together(self, *bound: Bound) -> list[list[Any]]:
+        """The rows of several statements of a transaction, executed in their order, in one round trip."""
+        with self.reading():
+            answers = self.all_executed([statement.sql(self, values) for statement, values in bound])
+        return [statement.made(rows) for (statement, _), (rows, _) in zip(bound, answers, strict=True)]
+
+    def later(self, statement: Statement[None], refusal: Exception | None = None, /, **values: Any) -> None:
+        """Executes what changes something, no later than with the transaction's next statement or its commit, which then raises
+        what comes of it: `refusal`, if there is one, when a unique index stands against it.
+        """
+        text, parameters = statement.sql(self, values)
+        with self.reading():
+            self.executed_later(Deferred(text, parameters, refusal))
+
+    def settle(self) -> None:
+        """Executes what waits for the next statement of the transaction, and raises what comes of it."""
+
+    def all_executed(self, sent: list[tuple[str, list[Any]]]) -> list[Result]:
+        """What comes of several statements, in their order."""
+        return [self.executed(text, parameters) for text, parameters in sent]
+
+    def executed_later(self, statement: Deferred) -> None:
+        """Executes a statement now or later in the transaction."""
+        try:
+            self.executed(statement.text, statement.parameters)
+        except peewee.IntegrityError as error:
+            if statement.refusal is None:
+                raise
+            raise statement.refusal from error
 
     def executed(self, text: str, parameters: list[Any]) -> Result:
         """What comes of a statement that will be executed often. Peewee's query hooks hear of it."""

@@ -12,7 +12,7 @@ from playhouse.postgres_ext import Psycopg3Database
 
 from .database import Database, as_peewee
 from .guard import Adapter, Guard, is_dead
-from .prepared import Prepared, Result
+from .prepared import Deferred, Prepared, Result
 
 _PARAMETERS: dict[str, Any] = {
     "application_name": "tenantry",
@@ -28,6 +28,7 @@ _PARAMETERS: dict[str, Any] = {
 # What a transaction may wait for a lock or a statement, beyond what its call has left, in milliseconds; and the server for
 # the next statement, so that a process that is cut off from it holds no lock for long.
 _LIMITS = {"lock_timeout": 0, "statement_timeout": 0, "idle_in_transaction_session_timeout": 5000}
+_LIMIT = "SELECT " + ", ".join(f"set_config('{name}', %s, true)" for name in _LIMITS)
 
 # The number that processes on PostgreSQL agree on.
 _MIGRATION_LOCK = 7_361_746_238
@@ -69,16 +70,41 @@ class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
 
     def _close(self, connection: Any) -> None:
         self.guard.closing()
+        self._kept.prepared = None
         super()._close(connection)
 
     def executed(self, text: str, parameters: list[Any]) -> Result:
-        if self.query_hooks or not self._prepares:
+        if self._is_ordinary:
             return super().executed(text, parameters)
         try:
             return self._prepared().execute(text, parameters)
         except psycopg.Error:
             with as_peewee:
                 raise
+
+    def all_executed(self, sent: list[tuple[str, list[Any]]]) -> list[Result]:
+        if self._is_ordinary:
+            return super().all_executed(sent)
+        with as_peewee:
+            return self._prepared().execute_all(sent)
+
+    def executed_later(self, statement: Deferred) -> None:
+        if not self._prepared().defer(statement):
+            super().executed_later(statement)
+
+    def settle(self) -> None:
+        if self._kept.prepared is not None:
+            with as_peewee:
+                self._kept.prepared.flush()
+
+    def execute_sql(self, *arguments: Any, **named: Any) -> Any:
+        self.settle()
+        return super().execute_sql(*arguments, **named)
+
+    @property
+    def _is_ordinary(self) -> bool:
+        """Whether statements go the driver's own way: PgBouncer keeps nothing prepared, and hooks hear of no other."""
+        return bool(self.query_hooks) or not self._prepares
 
     def _prepared(self) -> Prepared:
         connection = self.connection()
@@ -106,18 +132,27 @@ class PostgresDatabase(Database, Psycopg3Database):  # type: ignore[misc]
             return
         # The server gives up at the call's deadline, too; a commit is never cut short by any of these.
         left = max(1, int((self._thread.deadline - time.monotonic()) * 1000))
-        limits = "; ".join(f"SET LOCAL {name} = {left + more}" for name, more in _LIMITS.items())
+        limits = [str(left + more) for more in _LIMITS.values()]
         with as_peewee:
-            self._prepared().command(f"BEGIN; {limits}".encode())
+            if self._is_ordinary:
+                quoted = tuple(f"'{limit}'" for limit in limits)
+                self._prepared().command(f"BEGIN; {_LIMIT % quoted}".encode())
+            else:
+                self._prepared().begin(Deferred(_LIMIT, limits))
+
+    def ensure_connected(self) -> None:
+        if is_dead(self._begun().connection):
+            raise peewee.OperationalError("the connection is lost")
 
     def commit(self) -> None:
-        self._end(b"COMMIT")
+        with as_peewee:
+            self._begun().commit()
 
     def rollback(self) -> None:
-        self._end(b"ROLLBACK")
+        with as_peewee:
+            self._begun().rollback()
 
-    def _end(self, command: bytes) -> None:
+    def _begun(self) -> Prepared:
         if self.is_closed():  # another connection would end nothing, and succeed
             raise peewee.InterfaceError("the connection was closed before the end of the transaction")
-        with as_peewee:
-            self._prepared().command(command)
+        return self._prepared()

@@ -1,5 +1,6 @@
 """Who a credential stands for and what it may do in an organization: always read, never cached."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from ..domain import principal as rules
@@ -10,14 +11,14 @@ from ..domain.roles import MemberRole, Role
 from ..domain.users import Identity
 from .database import Database
 from .queries import access
+from .statements import Bound, Row
 from .values import milliseconds, words
 
 
 def authenticate(database: Database, catalog: Catalog, digest: str, organization_id: str, now: datetime) -> Known | None:
     """By the digest of a token's secret; None when it is unknown or expired. `organization_id` may be empty."""
-    statement = access.BY_DIGEST if organization_id else access.BY_DIGEST_ALONE
-    rows = database.rows(statement, digest=digest, organization_id=organization_id)
-    return _known(catalog, access.standing(rows, digest=digest), now)
+    statement, values = _by_digest(digest, organization_id)
+    return _known(catalog, access.standing(database.rows(statement, **values), digest=digest), now)
 
 
 def identify(database: Database, catalog: Catalog, identity: Identity, organization_id: str, now: datetime) -> Known | None:
@@ -33,21 +34,33 @@ def known_again(
 
     The operator at the command line, and whom a certificate stands for, stay who they are.
     """
-    if principal.digest:
-        return authenticate(database, catalog, principal.digest, organization_id, now)
-    if not principal.signed_in:
+    reading = _reading_again(principal, organization_id)
+    if reading is None:
         return Known(principal, None, "")
-    rows = database.rows(access.BY_IDENTITY_ID, identity_id=principal.credential_id, organization_id=organization_id)
-    return _known(catalog, access.standing(rows), now)
+    return _known_again(catalog, principal, database.rows(reading.statement, **reading.values), now)
+
+
+def access_reading(principal: Principal, organization_id: str) -> tuple[Bound, ...]:
+    """What `access_again` goes by: what is asked about a principal who was authenticated before; of some, nothing."""
+    reading = None if principal.kind is PrincipalKind.PLATFORM else _reading_again(principal, organization_id)
+    return () if reading is None else (reading,)
 
 
 def access_of(
     database: Database, catalog: Catalog, principal: Principal, organization: Organization, now: datetime
 ) -> Access | None:
-    """What a principal who was authenticated before may do now, as the present transaction sees it."""
+    """What a principal who was authenticated before may do now."""
+    read = [database.rows(statement, **values) for statement, values in access_reading(principal, organization.id)]
+    return access_again(catalog, principal, organization, read, now)
+
+
+def access_again(
+    catalog: Catalog, principal: Principal, organization: Organization, read: Sequence[list[Row]], now: datetime
+) -> Access | None:
+    """The same, by the rows of each statement of `access_reading`."""
     if principal.kind is PrincipalKind.PLATFORM:
         return rules.access(catalog, principal, organization, member_role=None, roles=())
-    known = known_again(database, catalog, principal, organization.id, now)
+    known = _known_again(catalog, principal, read[0], now) if read else None
     return known.access if known else None
 
 
@@ -77,6 +90,23 @@ def granter_access(
         member_role=MemberRole(rows[0][0]),
         roles=_roles(catalog, tuple((row[1], words(row[2]) if row[2] else None) for row in rows if row[1])),
     )
+
+
+def _by_digest(digest: str, organization_id: str) -> Bound:
+    statement = access.BY_DIGEST if organization_id else access.BY_DIGEST_ALONE
+    return statement.bind(digest=digest, organization_id=organization_id)
+
+
+def _reading_again(principal: Principal, organization_id: str) -> Bound | None:
+    if principal.digest:
+        return _by_digest(principal.digest, organization_id)
+    if not principal.signed_in:
+        return None
+    return access.BY_IDENTITY_ID.bind(identity_id=principal.credential_id, organization_id=organization_id)
+
+
+def _known_again(catalog: Catalog, principal: Principal, rows: list[Row], now: datetime) -> Known | None:
+    return _known(catalog, access.standing(rows, digest=principal.digest), now)
 
 
 def _known(catalog: Catalog, found: access.Standing | None, now: datetime) -> Known | None:

@@ -9,7 +9,7 @@ parameters, for statements about many things at once. Both engines share a text 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import peewee
 
@@ -118,6 +118,23 @@ class Statement(Generic[T]):
             built = self._build.build(database) if isinstance(self._build, PerEngine) else self._build()
             compiled = self._compiled[database.param] = _Compiled(*database.get_sql_context().sql(built).query())
         return compiled.text, compiled.given(values)
+
+    def bind(self, **values: Any) -> "Bound":
+        """The statement with its values, to be executed together with others."""
+        return Bound(self, values)
+
+    def made(self, rows: list[Row]) -> list[T]:
+        """What the caller works with, of each row."""
+        make: Any = self.make
+        made: list[Any] = rows if make is tuple else [make(row) for row in rows]
+        return made
+
+
+class Bound(NamedTuple):
+    """A statement and its values."""
+
+    statement: Statement[Any]
+    values: dict[str, Any]
 
 
 class _Compiled:

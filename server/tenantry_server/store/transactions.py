@@ -27,7 +27,8 @@ from . import answers
 from .change import Change, Ended, Store
 from .database import Database
 from .queries import audit, organizations, platform, quotas, users
-from .standings import access_of, known_again
+from .standings import access_again, access_reading, known_again
+from .statements import Bound
 from .tries import Again, run
 from .values import milliseconds
 
@@ -46,11 +47,14 @@ def change(store: Store, call: Call, organization_id: str, body: Callable[[Chang
     """
 
     def enter(change: Change) -> None:
-        organization = bump(store.database, organization_id, change.now)
-        if organization is None:
+        # What is read comes after the lock, though in the same round trip.
+        reading = access_reading(call.principal, organization_id)
+        bumped, *read = store.database.together(_bumping(organization_id, change.now), *reading)
+        if not bumped:
             raise OrganizationNotAccessible(organization_id=organization_id)
         _replay(store.database, call, change.now, answer)
-        access = access_of(store.database, store.catalog, call.principal, organization, change.now)
+        organization = bumped[0].as_of(change.now)
+        access = access_again(store.catalog, call.principal, organization, read, change.now)
         if call.requirement.level is Level.SCOPED:
             call.requirement.ensure_access(access, organization_id=organization_id)
         change.enter(organization, access)
@@ -129,13 +133,18 @@ def lock_usage(database: Database, organization_id: str) -> None:
     """Takes the lock of what an organization uses: until the end, nobody reserves, commits or releases. It comes after the
     organization's own, where both are taken.
     """
-    database.run(quotas.BUMP, organization_id=organization_id)
+    database.later(quotas.BUMP, organization_id=organization_id)
 
 
 def bump(database: Database, organization_id: str, now: datetime) -> Organization | None:
     """Takes the organization's lock, by counting its revision; None when there is no such organization."""
-    organization = database.row(organizations.BUMP, organization_id=organization_id, now=milliseconds(now))
+    statement, values = _bumping(organization_id, now)
+    organization = database.row(statement, **values)
     return organization and organization.as_of(now)
+
+
+def _bumping(organization_id: str, now: datetime) -> Bound:
+    return organizations.BUMP.bind(organization_id=organization_id, now=milliseconds(now))
 
 
 def recheck(change: Change) -> None:
@@ -162,6 +171,7 @@ def _transact(store: Store, call: Call, enter: Callable[[Change], None], body: C
         answer = body(change)
         change.ensure_recorded()
         if call.validate_only:
+            store.database.settle()
             raise Ended(answer)
         if call.request_id:
             _remember(store.database, call, change.now, answer)
@@ -193,7 +203,7 @@ def remembered(database: Database, call: Call, now: datetime) -> audit.Remembere
 
 def _remember(database: Database, call: Call, now: datetime, answer: object) -> None:
     key = _key(call)
-    database.run(audit.FORGET, since=milliseconds(now - REMEMBERED_FOR), **key)
+    database.later(audit.FORGET, since=milliseconds(now - REMEMBERED_FOR), **key)
     text = answers.encode(answer)
     if not database.run(audit.REMEMBER, fingerprint=call.fingerprint, answer=text, now=milliseconds(now), **key):
         raise Again

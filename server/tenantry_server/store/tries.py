@@ -77,6 +77,7 @@ def _once(database: Database, deadline: float, work: Callable[[], T]) -> T:
             result = work()
             if time.monotonic() >= deadline:  # it waited for the lock for too long
                 raise DeadlineExceeded
+            database.ensure_connected()
             committing = True
             database.commit()
             return result

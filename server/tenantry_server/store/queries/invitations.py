@@ -190,9 +190,7 @@ CLOSE_OVERDUE = changing(
         (Table.organization_id == Slot("organization_id")) & _OVERDUE()
     )
 )
-INSERT = changing(
-    lambda: Table.insert({column: Slot(column.name) for column in _COLUMNS if column.model is Table}).on_conflict("nothing")
-)
+INSERT = changing(lambda: Table.insert({column: Slot(column.name) for column in _COLUMNS if column.model is Table}))
 UPDATE = changing(
     lambda: Table.update(
         {
