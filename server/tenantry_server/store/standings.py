@@ -17,8 +17,9 @@ from .values import milliseconds, words
 
 def authenticate(database: Database, catalog: Catalog, digest: str, organization_id: str, now: datetime) -> Known | None:
     """By the digest of a token's secret; None when it is unknown or expired. `organization_id` may be empty."""
-    statement, values = _by_digest(digest, organization_id)
-    return _known(catalog, access.standing(database.rows(statement, **values), digest=digest), now)
+    statement = access.BY_DIGEST if organization_id else access.BY_DIGEST_ALONE
+    rows = database.rows(statement, digest=digest, organization_id=organization_id)
+    return _known(catalog, access.standing(rows, digest=digest), now)
 
 
 def identify(database: Database, catalog: Catalog, identity: Identity, organization_id: str, now: datetime) -> Known | None:
@@ -27,23 +28,19 @@ def identify(database: Database, catalog: Catalog, identity: Identity, organizat
     return _known(catalog, access.standing(rows), now)
 
 
-def known_again(
-    database: Database, catalog: Catalog, principal: Principal, organization_id: str, now: datetime
-) -> Known | None:
+def known_again(database: Database, catalog: Catalog, principal: Principal, now: datetime) -> Known | None:
     """A principal who was authenticated before, as the present transaction sees them; None when the credential is no good now.
 
     The operator at the command line, and whom a certificate stands for, stay who they are.
     """
-    reading = _reading_again(principal, organization_id)
-    if reading is None:
-        return Known(principal, None, "")
-    return _known_again(catalog, principal, database.rows(reading.statement, **reading.values), now)
+    for statement, values in _reading_again(principal, ""):
+        return _known(catalog, access.standing(database.rows(statement, **values), digest=principal.digest), now)
+    return Known(principal, None, "")
 
 
 def access_reading(principal: Principal, organization_id: str) -> tuple[Bound, ...]:
     """What `access_again` goes by: what is asked about a principal who was authenticated before; of some, nothing."""
-    reading = None if principal.kind is PrincipalKind.PLATFORM else _reading_again(principal, organization_id)
-    return () if reading is None else (reading,)
+    return () if principal.kind is PrincipalKind.PLATFORM else _reading_again(principal, organization_id)
 
 
 def access_of(
@@ -60,7 +57,8 @@ def access_again(
     """The same, by the rows of each statement of `access_reading`."""
     if principal.kind is PrincipalKind.PLATFORM:
         return rules.access(catalog, principal, organization, member_role=None, roles=())
-    known = _known_again(catalog, principal, read[0], now) if read else None
+    found = access.standing(read[0], digest=principal.digest) if read else None
+    known = _known(catalog, found and found._replace(organization=organization), now)
     return known.access if known else None
 
 
@@ -92,21 +90,13 @@ def granter_access(
     )
 
 
-def _by_digest(digest: str, organization_id: str) -> Bound:
-    statement = access.BY_DIGEST if organization_id else access.BY_DIGEST_ALONE
-    return statement.bind(digest=digest, organization_id=organization_id)
-
-
-def _reading_again(principal: Principal, organization_id: str) -> Bound | None:
+def _reading_again(principal: Principal, organization_id: str) -> tuple[Bound, ...]:
     if principal.digest:
-        return _by_digest(principal.digest, organization_id)
-    if not principal.signed_in:
-        return None
-    return access.BY_IDENTITY_ID.bind(identity_id=principal.credential_id, organization_id=organization_id)
-
-
-def _known_again(catalog: Catalog, principal: Principal, rows: list[Row], now: datetime) -> Known | None:
-    return _known(catalog, access.standing(rows, digest=principal.digest), now)
+        statement = access.BY_DIGEST_AGAIN if organization_id else access.BY_DIGEST_ALONE
+        return (statement.bind(digest=principal.digest, organization_id=organization_id),)
+    if principal.signed_in:
+        return (access.BY_IDENTITY_ID.bind(identity_id=principal.credential_id, organization_id=organization_id),)
+    return ()
 
 
 def _known(catalog: Catalog, found: access.Standing | None, now: datetime) -> Known | None:

@@ -156,7 +156,7 @@ def recheck(change: Change) -> None:
         return
     if not (caller.digest or caller.signed_in):  # the operator, whom the operator speaks for, a certificate's
         return
-    known = known_again(change.database, change.catalog, caller, "", change.now)
+    known = known_again(change.database, change.catalog, caller, change.now)
     if known is None:
         raise InvalidCredential
     call.caller = known.principal
