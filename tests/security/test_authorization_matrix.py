@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import grpc
@@ -48,14 +47,12 @@ from tenantry.policy.v1 import policy_pb2
 from tenantry_server import bootstrap
 from tenantry_server.domain import principal
 from tenantry_server.domain.organizations import Organization, OrganizationState
-from tenantry_server.domain.permissions import Catalog
-from tenantry_server.domain.principal import OPERATOR, Principal, Requirement
+from tenantry_server.domain.principal import OPERATOR, Requirement
 from tenantry_server.rpc.interceptor import Interceptor
 from tenantry_server.rpc.interceptors import Authorization
 from tenantry_server.rpc.policy import INFRASTRUCTURE
 from tenantry_server.services import own_tokens
 from tenantry_server.store import transactions
-from tenantry_server.store.database import Database
 
 # What an access that was granted never ends in.
 _BROKEN = {
@@ -295,12 +292,15 @@ def test_control_without_ensure_principal_the_matrix_finds_violations(
 def test_control_without_access_to_the_named_organization_the_matrix_finds_violations(
     deploy_own: Callable[..., World], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def everything(database: Database, catalog: Catalog, caller: Principal, organization: Organization, now: datetime) -> Any:
+    world = deploy_own()
+    catalog = world.services.store.catalog
+
+    def everything(*arguments: Any) -> Any:
+        (organization,) = (each for each in arguments if isinstance(each, Organization))
         return principal.access(catalog, OPERATOR, organization, member_role=None, roles=())
 
-    world = deploy_own()
-    for module in (own_tokens, transactions):
-        monkeypatch.setattr(module, "access_of", everything)
+    monkeypatch.setattr(own_tokens, "access_of", everything)
+    monkeypatch.setattr(transactions, "access_again", everything)
     expected = {"ApiTokenService.CreateMyApiToken", "ApiTokenService.GetCurrentApiToken"}
     expected |= {"rest.daytona.ApiKeyService.CreateApiKey", "rest.daytona.ApiKeyService.ListApiKeys"}
     assert _unnoticed(world, [method for method in methods() if label(method) in expected]) == []

@@ -197,6 +197,7 @@ ACROSS = {
     "quotas.LEASED_THERE": "whether anybody uses something in a region of the platform",
     "regions.DEFAULT_OF": "whether a region of the platform is anybody's default",
     "access.BY_DIGEST": "a credential, by its digest",
+    "access.BY_DIGEST_AGAIN": "a credential, by its digest",
     "access.BY_TOKEN_ID": "a credential, by its id",
     "access.BY_IDENTITY": "a credential, by how a provider knows the user",
     "access.BY_IDENTITY_ID": "a credential, by its id",

@@ -12,7 +12,7 @@ from unittest.mock import patch
 import peewee
 
 from tenantry_server.store.database import Database
-from tenantry_server.store.prepared import Deferred
+from tenantry_server.store.statements import Deferred
 
 from . import raw
 from .deployment import Deployment

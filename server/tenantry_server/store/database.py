@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 import peewee
 
 from .faults import Fault, classify
-from .prepared import Deferred, Result
-from .statements import Bound, Statement
+from .statements import Bound, Deferred, Result, Statement
 
 T = TypeVar("T")
 

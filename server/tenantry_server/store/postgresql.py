@@ -12,7 +12,8 @@ from playhouse.postgres_ext import Psycopg3Database
 
 from .database import Database, as_peewee
 from .guard import Adapter, Guard, is_dead
-from .prepared import Deferred, Prepared, Result
+from .prepared import Prepared
+from .statements import Deferred, Result
 
 _PARAMETERS: dict[str, Any] = {
     "application_name": "tenantry",

@@ -14,28 +14,16 @@ Protocols: https://www.postgresql.org/docs/current/libpq-exec.html and libpq-pip
 import re
 import select
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ExecStatus, TransactionStatus
 
-from .statements import Row
+from .statements import Deferred, Result
 
 _PLACE = re.compile(r"%([s%])")
 _RETURNING, _DONE = ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK
-# The rows of a statement, and how many it returned or changed.
-Result = tuple[list[Row], int]
-
-
-class Deferred(NamedTuple):
-    """A statement that may wait for the next one, and what is raised, if anything of ours, when a unique index stands against
-    it. How many rows it changes, nobody hears: a commit that came with it would be done already.
-    """
-
-    text: str
-    parameters: list[Any]
-    refusal: Exception | None = None
 
 
 class Prepared:

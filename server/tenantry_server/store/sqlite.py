@@ -16,7 +16,7 @@ import peewee
 
 from ..domain.errors import DeadlineExceeded
 from .database import Database, as_peewee
-from .prepared import Result
+from .statements import Result
 
 _PRAGMAS = {
     "journal_mode": "wal",

@@ -15,6 +15,8 @@ import peewee
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
+# The rows of a statement, and how many it returned or changed.
+Result = tuple[list[Row], int]
 # How SQLite spells a parameter, by which compiled texts are told apart.
 _SQLITE = "?"
 # What becomes of a slot's value before the database gets it.
@@ -135,6 +137,16 @@ class Bound(NamedTuple):
 
     statement: Statement[Any]
     values: dict[str, Any]
+
+
+class Deferred(NamedTuple):
+    """A statement, as the database gets it, that may wait for the next one; and what is raised, if anything of ours, when a
+    unique index stands against it. How many rows it changes, nobody hears: a commit that came with it would be done already.
+    """
+
+    text: str
+    parameters: list[Any]
+    refusal: Exception | None = None
 
 
 class _Compiled:
