@@ -64,8 +64,8 @@ def standing(rows: list[Row], *, digest: str = "") -> Standing | None:
     return Standing(principal, end, organization, excluded is not None, member_role, roles, name or "")
 
 
-def _credential(columns: Sequence[Any], source: Any, excluded: Any, organization: Sequence[Any] = organizations.COLUMNS) -> Any:
-    """The columns of a credential, of its user, of the user's standing in the organization, and of that."""
+def _credential(columns: Sequence[Any], source: Any, excluded: Any) -> Any:
+    """The columns of a credential, of its user, and of the user's standing in the organization."""
     return source.select(
         *columns,
         User.email,
@@ -75,13 +75,14 @@ def _credential(columns: Sequence[Any], source: Any, excluded: Any, organization
         Membership.role,
         MembershipRole.role_id,
         Role.permissions,
-        *organization,
     )
 
 
 def _with_organization(query: Any) -> Any:
-    """Joins the organization that is asked for."""
-    return query.join(Organization, JOIN.LEFT_OUTER, on=Organization.id == Slot("organization_id"))
+    """Reads the organization that is asked for, too."""
+    return query.select_extend(*organizations.COLUMNS).join(
+        Organization, JOIN.LEFT_OUTER, on=Organization.id == Slot("organization_id")
+    )
 
 
 def _standing(query: Any, user_id: Any) -> Any:
@@ -124,9 +125,9 @@ def _exclusion(query: Any) -> Any:
     )
 
 
-def _by_digest(organization: Sequence[Any]) -> Any:
+def _by_digest() -> Any:
     columns = (*_TOKEN, ApiTokenSecret.expire_time)
-    query = _credential(columns, ApiTokenSecret, ApiTokenExclusion.api_token_id, organization)
+    query = _credential(columns, ApiTokenSecret, ApiTokenExclusion.api_token_id)
     query = query.join(ApiToken, on=ApiToken.id == ApiTokenSecret.api_token_id)
     return _standing(_exclusion(query), ApiToken.user_id).where(ApiTokenSecret.digest == Slot("digest"))
 
@@ -136,9 +137,9 @@ def _by_token_id() -> Any:
     return _with_organization(_standing(_exclusion(query), ApiToken.user_id)).where(ApiToken.id == Slot("token_id"))
 
 
-def _by_identity(condition: Any, organization: Sequence[Any]) -> Any:
+def _by_identity(condition: Any) -> Any:
     columns = (Identity.id, _NULL, Identity.user_id, _NULL, _NULL, _NULL, _NULL)
-    return _standing(_credential(columns, Identity, _NULL, organization), Identity.user_id).where(condition)
+    return _standing(_credential(columns, Identity, _NULL), Identity.user_id).where(condition)
 
 
 def _alone() -> Any:
@@ -148,18 +149,16 @@ def _alone() -> Any:
     return query.join(User, JOIN.LEFT_OUTER, on=User.id == ApiToken.user_id).where(ApiTokenSecret.digest == Slot("digest"))
 
 
-BY_DIGEST: Statement[Row] = Statement(lambda: _with_organization(_by_digest(organizations.COLUMNS)), tuple)
+BY_DIGEST: Statement[Row] = Statement(lambda: _with_organization(_by_digest()), tuple)
 BY_DIGEST_ALONE: Statement[Row] = Statement(_alone, tuple)
 BY_TOKEN_ID: Statement[Row] = Statement(_by_token_id, tuple)
 BY_IDENTITY: Statement[Row] = Statement(
-    lambda: _with_organization(
-        _by_identity((Identity.issuer == Slot("issuer")) & (Identity.subject == Slot("subject")), organizations.COLUMNS)
-    ),
+    lambda: _with_organization(_by_identity((Identity.issuer == Slot("issuer")) & (Identity.subject == Slot("subject")))),
     tuple,
 )
-# For who has read the organization already: the same without its columns.
-BY_DIGEST_AGAIN: Statement[Row] = Statement(lambda: _by_digest(()), tuple)
-BY_IDENTITY_ID: Statement[Row] = Statement(lambda: _by_identity(Identity.id == Slot("identity_id"), ()), tuple)
+# For who has read the organization already: the same without it.
+BY_DIGEST_AGAIN: Statement[Row] = Statement(_by_digest, tuple)
+BY_IDENTITY_ID: Statement[Row] = Statement(lambda: _by_identity(Identity.id == Slot("identity_id")), tuple)
 # The standing of a user alone, for an invitation's granter: role and assigned roles.
 OF_USER: Statement[Row] = Statement(
     lambda: (
