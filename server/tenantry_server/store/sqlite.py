@@ -24,7 +24,9 @@ _PRAGMAS = {
     "synchronous": "full",
     "foreign_keys": 1,
     "busy_timeout": 5000,
-    "cache_size": -65536,
+    # In KiB, of every connection. Enough for what calls of a thousand organizations read; of a larger file the kernel keeps the
+    # pages, once for all processes.
+    "cache_size": -8192,
     "temp_store": 2,
 }
 # How long a process waits for another that migrates the same file, in seconds.
