@@ -56,11 +56,12 @@ def measure(options: argparse.Namespace, stage: Stage) -> report.Results:
     for size in (SMALL, LARGE) if options.large else (SMALL,):
         for engine in options.engines:
             results.subjects += stage.calls(engine, size)
-    if not options.quick and not options.no_peers and "postgresql" in options.engines:
-        results.subjects += stage.peers()
+    if not options.quick and not options.no_peers:
         results.peers = PEERS
+        for engine in options.engines:
+            results.subjects += stage.peers(engine)
     for subject in results.subjects:
-        subject.floor = results.floor(subject.group)
+        subject.floor = results.floor(subject)
     for line in rounds(stage.generator, results.subjects, pace):
         say(line)
     if not options.quick:
@@ -73,13 +74,16 @@ def _besides(options: argparse.Namespace, stage: Stage, results: report.Results,
     """What is not a call: the bare driver, several processes, memory."""
     url, name = stage.url(engine, SMALL), NAMES[engine]
     results.drivers[name] = driver.authorization(url, SMALL, stage.postmaster(engine))
-    reads: list[Subject] = [s for s in results.subjects if s.group == name and s.name in _READS]
+    reads: list[Subject] = [s for s in results.subjects if s.engine == name and s.name in _READS]
     if options.workers > 1:
-        peer = stage.fastapi_beside(options.workers) if results.peers and engine == "postgresql" else None
+        peer = stage.fastapi_beside(engine, options.workers) if results.peers else None
         made = extras.processes(stage.generator, url, options.workers, reads[0], peer, results.pace, say)
         results.processes.append(made)
-    workers, calls = max(1, options.workers), _MANY_CALLS if options.long else _CALLS
-    results.memory.append(extras.memory(stage.generator, name, url, workers, calls * workers, reads, say))
+    workers = max(1, options.workers)
+    for size in (SMALL, LARGE) if options.large else (SMALL,):
+        calls = _MANY_CALLS if options.long and size is SMALL else _CALLS
+        of = [subject for subject in reads if (subject.kind == "large") is (size is LARGE)]
+        results.memory.append(extras.memory(stage.generator, stage.url(engine, size), workers, calls * workers, of, say))
 
 
 def say(line: str) -> None:

@@ -25,7 +25,7 @@ class Growth:
     what workers have in common counts once for all of them together.
     """
 
-    engine: str
+    group: str
     workers: int
     calls: int
     before: float
@@ -33,9 +33,9 @@ class Growth:
     share: float
 
 
-def memory(generator: Generator, engine: str, url: str, workers: int, calls: int, reads: Sequence[Subject], say: Say) -> Growth:
+def memory(generator: Generator, url: str, workers: int, calls: int, reads: Sequence[Subject], say: Say) -> Growth:
     """Fresh workers, settled by a few calls of each kind, and then very many."""
-    postgres = reads[0].target.postgres
+    group, postgres = reads[0].group, reads[0].target.postgres
     with running.tenantry(url, postgres=postgres, workers=workers, plain=True) as target:
         pids = meters.tree(target.pid)[-workers:]
         subjects = [_moved(subject, target) for subject in reads]
@@ -48,9 +48,9 @@ def memory(generator: Generator, engine: str, url: str, workers: int, calls: int
             if run.errors:
                 raise RuntimeError(f"{subject.name}: {run.problem}")
             done += run.calls
-            say(f"memory: {engine}, {done:,} calls")
+            say(f"memory: {group}, {done:,} calls")
         sizes = (before, meters.resident(pids), meters.proportional(pids))
-        return Growth(engine, workers, done, *(size / workers / 2**20 for size in sizes))
+        return Growth(group, workers, done, *(size / workers / 2**20 for size in sizes))
 
 
 @dataclass(frozen=True, slots=True)

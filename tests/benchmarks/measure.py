@@ -134,7 +134,10 @@ class Figures:
 
 @dataclass
 class Subject:
-    """A scenario on a target: `requests` is the file of its prebuilt requests, `path` is empty for HTTP/1.1."""
+    """A scenario on a target: `requests` is the file of its prebuilt requests, `path` is empty for HTTP/1.1.
+
+    A group is an engine's name, alone for what is ours over small data, or with ", large" or ", peers" behind it.
+    """
 
     group: str
     name: str
@@ -147,6 +150,16 @@ class Subject:
     floor: Subject | None = None  # what it is measured against, anew before each of its runs
     figures: Figures = field(default_factory=Figures)
     _position: int = 0
+
+    @property
+    def engine(self) -> str:
+        """The name of the engine."""
+        return self.group.partition(", ")[0]
+
+    @property
+    def kind(self) -> str:
+        """What the group is beside an engine: "large", "peers" or nothing."""
+        return self.group.partition(", ")[2]
 
     def measure(self, generator: Generator, seconds: float, *, in_flight: int = 0, calls: int = 0) -> Run:
         """One run. Requests go on where the last run stopped, so a change is never asked for twice."""

@@ -41,7 +41,7 @@ class Results:
     memory: list[Growth] = field(default_factory=list)
     processes: list[Processes] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
-    peers: dict[str, str] = field(default_factory=dict)  # the subject's name -> the name of the call it is compared with
+    peers: dict[str, str] = field(default_factory=dict)  # a peer's name -> the name of the call it is compared with
 
     def figures(self, group: str, name: str) -> Figures | None:
         """What was measured of a call, if it was."""
@@ -52,17 +52,17 @@ class Results:
         """The empty call of each group that has one."""
         return {subject.group: subject for subject in self.subjects if subject.name == FLOOR.name}
 
-    def floor(self, group: str) -> Subject:
-        """The empty call that a group is measured against: its own, or PostgreSQL's, which the peers use too."""
+    def floor(self, subject: Subject) -> Subject:
+        """The empty call that another is measured against: of its own group, or else of its engine, if it has one."""
         floors = self.floors
-        return floors.get(group) or floors.get("PostgreSQL") or next(iter(floors.values()))
+        return floors.get(subject.group) or floors.get(subject.engine) or next(iter(floors.values()))
 
     def problems(self) -> Iterator[str]:
         """What makes the run fail."""
         measured = [(f"{s.group}, {s.name}", s.figures) for s in self.subjects]
         for made in self.processes:
             measured += [(f"{made.engine}, 1 process", made.one), (f"{made.engine}, {made.workers} processes", made.several)]
-            measured += [(f"FastAPI, {made.workers} processes", made.peer)] if made.peer else []
+            measured += [(f"{made.engine}: FastAPI, {made.workers} processes", made.peer)] if made.peer else []
         for name, figures in measured:
             errors = sum(run.errors for run in figures.runs)
             if errors:
@@ -116,7 +116,7 @@ def _range(figures: Figures) -> str:
 
 def _goal(subject: Subject) -> float:
     scenario = BY_NAME.get(subject.name)
-    return scenario.goal.get(subject.group.partition(",")[0].lower(), 0.0) if scenario else 0.0
+    return scenario.goal.get(subject.engine.lower(), 0.0) if scenario else 0.0
 
 
 def _pairs(results: Results) -> Iterator[str]:
@@ -127,8 +127,8 @@ def _pairs(results: Results) -> Iterator[str]:
         other = results.figures(subject.group, beside)
         if other and beside != FLOOR.name:
             yield f"| {subject.group}: {subject.name} | {beside} | {subject.figures.both / other.both:.2f} |"
-        small = results.figures(subject.group.removesuffix(", large"), subject.name)
-        if small and subject.group.endswith(", large"):
+        small = results.figures(subject.engine, subject.name)
+        if small and subject.kind == "large":
             yield f"| {subject.group}: {subject.name} | 1,000 organizations | {subject.figures.both / small.both:.2f} |"
 
 
@@ -137,14 +137,16 @@ def _references(results: Results) -> Iterator[str]:
     yield "| what | beside | CPU, x empty call | of it PostgreSQL | theirs / ours | calls/s | p50, ms | p99, ms |"
     yield "|---|---|---:|---:|---:|---:|---:|---:|"
     for engine, cost in results.drivers.items():
-        floor = results.floor(engine).figures.cost
+        floor = results.floors[engine].figures.cost
         both = (cost.client + cost.postgres) / floor
         yield f"| {engine}: the authorization statement, bare driver | | {both:.2f} | {cost.postgres / floor:.2f} | | | | |"
-    for name, ours in results.peers.items():
-        theirs, own = results.figures("peers", name), results.figures("PostgreSQL", ours)
-        if theirs and own:
+    for subject in results.subjects:
+        ours, theirs = results.peers.get(subject.name, ""), subject.figures
+        own = results.figures(subject.engine, ours)
+        if own:
             yield (
-                f"| {name} | {ours} | {theirs.both:.2f} | {theirs.both - theirs.server:.2f} | {theirs.both / own.both:.1f} "
+                f"| {subject.engine}: {subject.name} | {ours} "
+                f"| {theirs.both:.2f} | {theirs.both - theirs.server:.2f} | {theirs.both / own.both:.1f} "
                 f"| {theirs.rate:.0f} | {theirs.p50:.1f} | {theirs.p99:.1f} |"
             )
     for name, reason in results.absent.items():
@@ -160,7 +162,8 @@ def _processes(results: Results) -> Iterator[str]:
         yield _several(f"{made.engine}: {made.workers} processes", made.several, made.one) + " |"
         if made.peer:
             beside = made.peer.both / made.several.both
-            yield _several(f"FastAPI, SQLAlchemy ORM: {made.workers} processes", made.peer, made.one) + f" {beside:.1f} |"
+            what = f"{made.engine}: FastAPI, SQLAlchemy ORM: {made.workers} processes"
+            yield _several(what, made.peer, made.one) + f" {beside:.1f} |"
 
 
 def _several(what: str, figures: Figures, one: Figures) -> str:
@@ -170,10 +173,10 @@ def _several(what: str, figures: Figures, one: Figures) -> str:
 def _memory(results: Results) -> Iterator[str]:
     if results.memory:
         yield "\n## Memory\n\nOf a worker, of so many. Its share: what workers have in common counts once for all of them.\n"
-        yield "| engine | workers | calls of all | resident before, MiB | after | growth | share, after |"
+        yield "| data | workers | calls of all | resident before, MiB | after | growth | share, after |"
         yield "|---|---:|---:|---:|---:|---:|---:|"
     for made in results.memory:
-        row = (made.engine, made.workers, f"{made.calls:,}", f"{made.before:.1f}", f"{made.after:.1f}")
+        row = (made.group, made.workers, f"{made.calls:,}", f"{made.before:.1f}", f"{made.after:.1f}")
         yield "| " + " | ".join(map(str, row)) + f" | {made.after - made.before:+.1f} | {made.share:.1f} |"
 
 
@@ -195,8 +198,7 @@ def drawing(results: Results) -> str:
     """The chart: every call on small data, and the peers."""
     bars = []
     for subject in results.subjects:
-        if subject.group != "bare" and not subject.group.endswith("large"):
+        if subject.group != "bare" and subject.kind != "large":
             own, all_of_it = subject.figures.server, subject.figures.both
-            label = subject.name if subject.group == "peers" else f"{subject.group}: {subject.name}"
-            bars.append(Bar(label, own, max(0.0, all_of_it - own), _goal(subject)))
+            bars.append(Bar(f"{subject.engine}: {subject.name}", own, max(0.0, all_of_it - own), _goal(subject)))
     return chart("CPU of a call, in multiples of an empty call on the same server", bars)

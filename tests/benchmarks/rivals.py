@@ -1,4 +1,4 @@
-"""Runs the peers over the same PostgreSQL server: what they need is installed outside the repository's own environment."""
+"""Runs the peers over the same databases: what they need is installed outside the repository's own environment."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ _BETTER_AUTH = _PEERS / "better_auth"
 _REQUESTS = 20_000
 _USERS, _ORGANIZATIONS = 5, 20
 _PASSWORD = "correct horse battery staple"
+# SQLAlchemy's drivers for asyncio, the ones that its documentation names first.
+_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 Requests = list[tuple[str, bytes]]
 
@@ -41,7 +43,8 @@ def fastapi(environment: Path, url: str, postgres: int, workers: int = 1) -> Ite
     host, port = address.split(":")
     command = [str(python), "-m", "uvicorn", "benchmarks.peers.fastapi_app:app", "--host", host, "--port", port]
     command += ["--workers", str(workers)]
-    variables = {"DATABASE_URL": url.replace("postgresql://", "postgresql+asyncpg://"), "PYTHONPATH": "."}
+    engine, _, place = url.partition(":")
+    variables = {"DATABASE_URL": f"{_DRIVERS[engine]}:{place}", "PYTHONPATH": "."}
     with process(command, variables, log=False) as started:
         wait_for_port(address, started)
         yield Running(address, started.pid, postgres)

@@ -24,8 +24,9 @@ NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 _BARE_THREADS = 4
 _PAGE, _WALK = 100, 1_000
 FASTAPI, BETTER_AUTH = "FastAPI, SQLAlchemy ORM: GetOrganization", "better-auth: has-permission"
-# What of ours a peer is compared with.
+# What of ours a peer is compared with, and which of them run on an engine.
 PEERS = {FASTAPI: "GetOrganization", BETTER_AUTH: "CheckPermission"}
+_PEERS_ON = {"sqlite": (FASTAPI,), "postgresql": (FASTAPI, BETTER_AUTH)}
 _NODE_WARM_UP = 12.0
 
 
@@ -80,33 +81,35 @@ class Stage:
         requests = keep(self.folder, "bare", FLOOR.requests(making(SMALL, "", "")))
         return Subject("bare", "empty call without interceptors", target, HEALTH, requests, FLOOR.in_flight)
 
-    def peers(self) -> Iterator[Subject]:
-        """The peers that can be measured here, warm."""
-        for number, (name, start) in enumerate(((FASTAPI, self._fastapi), (BETTER_AUTH, self._better_auth))):
+    def peers(self, engine: str) -> Iterator[Subject]:
+        """The peers that can be measured here on an engine, warm."""
+        start = {FASTAPI: self._fastapi, BETTER_AUTH: self._better_auth}
+        for number, name in enumerate(_PEERS_ON[engine]):
             try:
-                target, made = start()
+                target, made = start[name](engine)
             except rivals.Absent as reason:
                 self.absent[name] = str(reason)
                 continue
-            requests = keep(self.folder, f"peer-{number}", made)
-            subject = Subject("peers", name, target, "", requests, FLOOR.in_flight, connections=FLOOR.in_flight)
+            requests = keep(self.folder, f"peer-{engine}-{number}", made)
+            group = f"{NAMES[engine]}, peers"
+            subject = Subject(group, name, target, "", requests, FLOOR.in_flight, connections=FLOOR.in_flight)
             subject.measure(self.generator, _NODE_WARM_UP)
             yield subject
 
-    def _fastapi(self, workers: int = 1) -> tuple[Running, rivals.Requests]:
-        url = self.url("postgresql", SMALL)
-        peer = rivals.fastapi(rivals.environment(), url, self.postmaster("postgresql"), workers)
+    def _fastapi(self, engine: str, workers: int = 1) -> tuple[Running, rivals.Requests]:
+        peer = rivals.fastapi(rivals.environment(), self.url(engine, SMALL), self.postmaster(engine), workers)
         target = self.stack.enter_context(peer)
         return target, rivals.get_organization(SMALL, target.address)
 
-    def fastapi_beside(self, workers: int) -> Subject | None:
+    def fastapi_beside(self, engine: str, workers: int) -> Subject | None:
         """FastAPI with as many processes as several of ours have, if it can be measured here."""
         if FASTAPI in self.absent:
             return None
-        target, made = self._fastapi(workers)
-        return Subject("peers", FASTAPI, target, "", keep(self.folder, "peer-several", made), FLOOR.in_flight)
+        target, made = self._fastapi(engine, workers)
+        requests = keep(self.folder, f"peer-{engine}-several", made)
+        return Subject(f"{NAMES[engine]}, peers", FASTAPI, target, "", requests, FLOOR.in_flight)
 
-    def _better_auth(self) -> tuple[Running, rivals.Requests]:
+    def _better_auth(self, engine: str) -> tuple[Running, rivals.Requests]:
         url = fill.database_of(self.postgres, "better_auth", fresh=True)
         peer = rivals.better_auth(self.cache, url, self.postmaster("postgresql"))
         target = self.stack.enter_context(peer)

@@ -1,5 +1,5 @@
 # mypy: ignore-errors
-"""GET /organizations/{id} with FastAPI, SQLAlchemy's ORM and asyncpg, over the tables of Tenantry.
+"""GET /organizations/{id} with FastAPI, SQLAlchemy's ORM and its driver for asyncio, over the tables of Tenantry.
 
 What it imports is in an environment of its own, which the type checker does not see.
 
