@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,11 +14,14 @@ from support.rates import GET, Told, ask, crowd
 from support.sql import Heard
 from support.world import Person, World
 
+from tenantry_server.domain import ids
 from tenantry_server.services import meter as meters
 from tenantry_server.services.meter import Meter
 
 CURRENT, USAGE = "OrganizationService.GetCurrentOrganization", "LimitService.ListMeteredUsage"
 UPDATE = "LimitService.UpdateOrganizationLimits"
+# What was allocated there, ids included.
+OF_A_METER = tracemalloc.Filter(True, meters.__file__)
 NOVEMBER = datetime(2030, 11, 30, 23, 59, 59, tzinfo=UTC)
 
 
@@ -158,6 +163,25 @@ def test_counting_asks_the_database_for_nothing_and_writing_asks_once_an_organiz
         meter_of(own).flush()
         meter_of(own).flush()
     assert len([statement for statement in heard.statements if "metered_usage" in statement]) == 1
+
+
+def kept(own: World, maximum: int | None) -> int:
+    """Bytes that a meter keeps when it has counted a call of 500 organizations, and written it."""
+    meter = Meter(own.services.store)
+    tracemalloc.start()
+    try:
+        for _ in range(500):
+            meter.count(ids.new(), maximum)
+        meter.flush()
+        gc.collect()
+        return sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces([OF_A_METER]).traces)
+    finally:
+        tracemalloc.stop()
+
+
+def test_of_organizations_without_a_limit_nothing_stays_in_memory_once_it_is_written(own: World) -> None:
+    assert kept(own, None) < 10_000
+    assert kept(own, 100) > 50_000  # the control: what is remembered of who has a limit
 
 
 def test_what_cannot_be_written_stays_counted(own: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from .periodic import Periodic
 # The metric of API calls.
 API_CALLS = "api_calls"
 _PERIOD = 10.0
-# How old a known amount may be, and how long it is known after its last use, in seconds.
+# Of who has a limit: how old a known amount may be, and how long it is known after its last use, in seconds.
 _FRESH, _FORGOTTEN = 10.0, 600.0
 # How many one transaction writes, and how long it may wait, in seconds.
 _BATCH, _PATIENCE = 200, 5.0
@@ -78,7 +78,8 @@ class Meter(Periodic):
         if self._writing.acquire(blocking=known is None):
             try:
                 found = self._database.row(statements.AMOUNT, organization_id=key[0], month=_month(key), metric=API_CALLS)
-                self._note({key: found or 0})
+                with self._lock:
+                    self._written[key] = (found or 0, time.monotonic())
             finally:
                 self._writing.release()
 
@@ -86,7 +87,8 @@ class Meter(Periodic):
         """What is written now, and so is under way no more."""
         with self._lock:
             for key, amount in amounts.items():
-                self._written[key] = (amount, time.monotonic())
+                if key in self._written:
+                    self._written[key] = (amount, time.monotonic())
                 del self._under_way[key]
 
     def _write(self, keys: list[Key]) -> dict[Key, int]:
