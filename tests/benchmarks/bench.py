@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from . import driver, extras, report
-from .data import LARGE, SMALL
-from .measure import Pace, Subject, generating, rounds
+from .data import LARGE, SMALL, Size
+from .measure import Pace, generating, rounds
 from .stage import NAMES, PEERS, Stage
 
 _CACHE = Path(tempfile.gettempdir()) / "tenantry-bench"
@@ -48,12 +49,12 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def measure(options: argparse.Namespace, stage: Stage) -> report.Results:
-    """Measures all that was asked for."""
+def measure(options: argparse.Namespace, stage: Stage) -> Iterator[report.Results]:
+    """Measures all that was asked for; says what is measured so far whenever that makes a report."""
     pace = Pace(options.seconds, options.rounds, warm_up=min(1.5, options.seconds))
     results = report.Results(pace, absent=stage.absent)
     results.subjects = [stage.bare()]
-    for size in (SMALL, LARGE) if options.large else (SMALL,):
+    for size in _sizes(options):
         for engine in options.engines:
             results.subjects += stage.calls(engine, size)
     if not options.quick and not options.no_peers:
@@ -64,26 +65,40 @@ def measure(options: argparse.Namespace, stage: Stage) -> report.Results:
         subject.floor = results.floor(subject)
     for line in rounds(stage.generator, results.subjects, pace):
         say(line)
+    stage.end_servers()
     if not options.quick:
         for engine in options.engines:
             _besides(options, stage, results, engine)
-    return results
+            stage.end_servers()
+        yield results
+        for engine in options.engines:
+            for size in _sizes(options):
+                results.memory.append(_memory(options, stage, results, engine, size))
+                yield results
+    yield results
+
+
+def _sizes(options: argparse.Namespace) -> tuple[Size, ...]:
+    return (SMALL, LARGE) if options.large else (SMALL,)
 
 
 def _besides(options: argparse.Namespace, stage: Stage, results: report.Results, engine: str) -> None:
-    """What is not a call: the bare driver, several processes, memory."""
+    """What is not a call: the bare driver, and several processes."""
     url, name = stage.url(engine, SMALL), NAMES[engine]
     results.drivers[name] = driver.authorization(url, SMALL, stage.postmaster(engine))
-    reads: list[Subject] = [s for s in results.subjects if s.engine == name and s.name in _READS]
+    read = next(subject for subject in results.subjects if subject.group == name and subject.name == _READS[0])
     if options.workers > 1:
         peer = stage.fastapi_beside(engine, options.workers) if results.peers else None
-        made = extras.processes(stage.generator, url, options.workers, reads[0], peer, results.pace, say)
+        made = extras.processes(stage.generator, url, options.workers, read, peer, results.pace, say)
         results.processes.append(made)
-    workers = max(1, options.workers)
-    for size in (SMALL, LARGE) if options.large else (SMALL,):
-        calls = _MANY_CALLS if options.long and size is SMALL else _CALLS
-        of = [subject for subject in reads if (subject.kind == "large") is (size is LARGE)]
-        results.memory.append(extras.memory(stage.generator, stage.url(engine, size), workers, calls * workers, of, say))
+
+
+def _memory(options: argparse.Namespace, stage: Stage, results: report.Results, engine: str, size: Size) -> extras.Growth:
+    """What workers have grown to."""
+    kind, workers = ("large" if size is LARGE else ""), max(1, options.workers)
+    reads = [s for s in results.subjects if (s.engine, s.kind) == (NAMES[engine], kind) and s.name in _READS]
+    calls = _MANY_CALLS if options.long and size is SMALL else _CALLS
+    return extras.memory(stage.generator, stage.url(engine, size), workers, calls * workers, reads, say)
 
 
 def say(line: str) -> None:
@@ -97,11 +112,11 @@ def main() -> None:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tenantry-bench-")))
         generator = stack.enter_context(generating())
-        results = measure(options, Stage(stack, generator, folder, options.cache, options.large))
+        for results in measure(options, Stage(stack, generator, folder, options.cache, options.large)):
+            if options.output is not None:  # as soon as there is one: the rest may take long
+                (options.output / "report.md").write_text(report.text(results))
+                (options.output / "report.svg").write_text(report.drawing(results))
     sys.stdout.write(report.text(results))
-    if options.output is not None:
-        (options.output / "report.md").write_text(report.text(results))
-        (options.output / "report.svg").write_text(report.drawing(results))
     problems = list(results.problems())
     for problem in problems:
         say(f"FAILED: {problem}")

@@ -90,4 +90,4 @@ def _flying(subject: Subject, name: str) -> Subject:
 
 
 def _moved(subject: Subject, target: Running) -> Subject:
-    return replace(subject, target=target, figures=Figures())
+    return replace(subject, target=target, figures=Figures(), floor=None)

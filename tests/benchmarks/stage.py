@@ -32,7 +32,9 @@ _NODE_WARM_UP = 12.0
 
 @dataclass
 class Stage:
-    """Where it all runs: `folder` goes away, `cache` stays."""
+    """Where it all runs: `folder` goes away, `cache` stays. PostgreSQL ends with the stack, `servers` as soon as they are told
+    to: their connections are more than it admits at once.
+    """
 
     stack: ExitStack
     generator: Generator
@@ -41,7 +43,15 @@ class Stage:
     with_large: bool
     urls: dict[tuple[str, Size], str] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+    servers: ExitStack = field(default_factory=ExitStack)
     _postgres: Any = None
+
+    def __post_init__(self) -> None:
+        self.stack.push(self.servers)
+
+    def end_servers(self) -> None:
+        """Ends ours and the peers that run."""
+        self.servers.close()
 
     @property
     def postgres(self) -> Any:
@@ -67,7 +77,7 @@ class Stage:
 
     def calls(self, engine: str, size: Size) -> Iterator[Subject]:
         """Every call on an engine."""
-        target = self.stack.enter_context(running.tenantry(self.url(engine, size), postgres=self.postmaster(engine)))
+        target = self.servers.enter_context(running.tenantry(self.url(engine, size), postgres=self.postmaster(engine)))
         group = NAMES[engine] + (", large" if size is LARGE else "")
         page, run = last_page(target.address, size), f"r{os.getpid()}x{int(time.time())}x"
         for number, scenario in enumerate(SCENARIOS):
@@ -77,7 +87,7 @@ class Stage:
 
     def bare(self) -> Subject:
         """The empty call on grpc's own server."""
-        target = self.stack.enter_context(running.bare(_BARE_THREADS))
+        target = self.servers.enter_context(running.bare(_BARE_THREADS))
         requests = keep(self.folder, "bare", FLOOR.requests(making(SMALL, "", "")))
         return Subject("bare", "empty call without interceptors", target, HEALTH, requests, FLOOR.in_flight)
 
@@ -98,7 +108,7 @@ class Stage:
 
     def _fastapi(self, engine: str, workers: int = 1) -> tuple[Running, rivals.Requests]:
         peer = rivals.fastapi(rivals.environment(), self.url(engine, SMALL), self.postmaster(engine), workers)
-        target = self.stack.enter_context(peer)
+        target = self.servers.enter_context(peer)
         return target, rivals.get_organization(SMALL, target.address)
 
     def fastapi_beside(self, engine: str, workers: int) -> Subject | None:
@@ -112,7 +122,7 @@ class Stage:
     def _better_auth(self, engine: str) -> tuple[Running, rivals.Requests]:
         url = fill.database_of(self.postgres, "better_auth", fresh=True)
         peer = rivals.better_auth(self.cache, url, self.postmaster("postgresql"))
-        target = self.stack.enter_context(peer)
+        target = self.servers.enter_context(peer)
         return target, rivals.has_permission(target.address)
 
 
