@@ -199,7 +199,10 @@ def _same_verified_address(world: World) -> list[Any]:
     email = f"{fresh('person')}@example.com"
 
     def create() -> Any:
-        return world.services.users.create(calls.operator("test"), email=email, name="Somebody", email_verified=True)
+        try:
+            return world.services.users.create(calls.operator("test"), email=email, name="Somebody", email_verified=True)
+        finally:
+            world.services.store.database.close()  # the thread ends here, and PostgreSQL admits only so many connections
 
     results = at_once(*[create] * 8)
     for loser in filter(refused, results):
