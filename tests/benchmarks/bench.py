@@ -66,16 +66,15 @@ def measure(options: argparse.Namespace, stage: Stage) -> Iterator[report.Result
     for line in rounds(stage.generator, results.subjects, pace):
         say(line)
     stage.end_servers()
-    if not options.quick:
-        for engine in options.engines:
-            _besides(options, stage, results, engine)
-            stage.end_servers()
-        yield results
-        for engine in options.engines:
-            for size in _sizes(options):
-                results.memory.append(_memory(options, stage, results, engine, size))
-                yield results
+    engines = () if options.quick else options.engines
+    for engine in engines:
+        _besides(options, stage, results, engine)
+        stage.end_servers()
     yield results
+    for engine in engines:
+        for size in _sizes(options):
+            results.memory.append(_memory(options, stage, results, engine, size))
+            yield results
 
 
 def _sizes(options: argparse.Namespace) -> tuple[Size, ...]:

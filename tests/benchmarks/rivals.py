@@ -23,7 +23,7 @@ _BETTER_AUTH = _PEERS / "better_auth"
 _REQUESTS = 20_000
 _USERS, _ORGANIZATIONS = 5, 20
 _PASSWORD = "correct horse battery staple"
-# SQLAlchemy's drivers for asyncio, the ones that its documentation names first.
+# SQLAlchemy's drivers for asyncio.
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
 
 Requests = list[tuple[str, bytes]]

@@ -121,7 +121,7 @@ class Stage:
 
     def _better_auth(self, engine: str) -> tuple[Running, rivals.Requests]:
         url = fill.database_of(self.postgres, "better_auth", fresh=True)
-        peer = rivals.better_auth(self.cache, url, self.postmaster("postgresql"))
+        peer = rivals.better_auth(self.cache, url, self.postmaster(engine))
         target = self.servers.enter_context(peer)
         return target, rivals.has_permission(target.address)
 
